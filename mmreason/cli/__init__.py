@@ -18,6 +18,7 @@ import typer
 from mmreason.cli.ask import ask_video
 from mmreason.cli.bench import bench_app
 from mmreason.cli.cache import cache_app
+from mmreason.cli.cache_merge import merge_stores
 from mmreason.cli.caption import caption_video
 from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
@@ -138,14 +139,17 @@ _add_verb(caption_video, "mmreason caption clip.mp4 --start 4 --end 8")
 _add_verb(index_videos, "mmreason index talks/ --with speech,screen")
 _add_verb(search_videos, 'mmreason search talks/ "the budget" --channel speech --open 1')
 _add_verb(show_timeline, "mmreason timeline talk.mp4 --html talk.html")
-_add_verb(list_video_scenes, "mmreason scenes talk.mp4 --html scenes.html")
+_add_verb(list_video_scenes, "mmreason scenes talk.mp4 --html scenes.html --export cuts.edl")
 _add_verb(transcribe_files, "mmreason transcribe talk.mp4 --format srt --out subtitles/")
 _add_verb(sample_frames, "mmreason sample clip.mp4 --n 32 --sheet sheet.png")
 _add_verb(inspect_videos, "mmreason inspect clip.mp4 --sheet sheet.png")
-_add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --check 10")
+_add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --clip | mmreason demo --check 10")
 _add_verb(serve_mcp, "mmreason mcp --root ~/Videos")
 _add_verb(print_skill, "mmreason skill > .claude/skills/mmreason/SKILL.md")
 _add_verb(check_installation, "mmreason doctor --json")
+cache_app.command(
+    "merge", epilog="Example: mmreason cache merge talks.shard-*.sqlite3 --store talks.sqlite3"
+)(merge_stores)
 app.add_typer(cache_app, name="cache", epilog="Example: mmreason cache show talk.mp4")
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

@@ -107,6 +107,10 @@ def ask_video(
         bool, typer.Option("--dry-run", help="Only tell what it would cost; look at nothing.")
     ] = False,
     html: Annotated[Path | None, typer.Option(help="Write a report to this file.")] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(help="Write the evidence into this folder, as clips and frames."),
+    ] = None,
     questions: Annotated[
         Path | None,
         typer.Option(help='Many questions: a file of {"video": ..., "question": ...} lines.'),
@@ -191,6 +195,8 @@ def ask_video(
     assert question is not None
     if html is not None:
         check_writable(html)
+    if clips is not None:
+        check_writable(clips / "clip.mp4")
     with Video.open(video, full_hash=full_hash) as opened:
         with show_progress(f"loading {model}"):
             reasoner = setup.load()
@@ -203,7 +209,7 @@ def ask_video(
             subtitles=None if no_subtitles else subtitles or "auto",
             seed=seed,
         )
-    _print_and_save(answer, html, short=short, as_json=as_json)
+    _print_and_save(answer, html, clips, short=short, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,13 +357,16 @@ def _print_estimate(reasoner: Reasoner, video: str, budget: Budget, as_json: boo
         result_console().print(row, soft_wrap=True)
 
 
-def _print_and_save(answer: Answer, html: Path | None, *, short: bool, as_json: bool) -> None:
-    """Print `answer`, then write its report. Exit code 3 where it is none."""
+def _print_and_save(
+    answer: Answer, html: Path | None, clips: Path | None, *, short: bool, as_json: bool
+) -> None:
+    """Print `answer`, then write its report and its evidence. Exit code 3 where it is none."""
     from mmreason.report.terminal import print_answer, print_plain, short_lines
 
     # The answer comes first: whatever happens to the report, it is not lost.
     if as_json:
-        print_json(answer.to_dict() | ({"html": str(html)} if html else {}))
+        files = {"html": html, "clips": clips}
+        print_json(answer.to_dict() | {name: str(path) for name, path in files.items() if path})
     elif short:
         for line in short_lines(answer):
             print_plain(line, result_console())
@@ -368,6 +377,12 @@ def _print_and_save(answer: Answer, html: Path | None, *, short: bool, as_json: 
         answer.save_html(html)
         if not as_json:
             print_plain(f"report:      {html}", result_console())
+    if clips is not None:
+        from mmreason.library.exports import save_clips
+
+        for clip in save_clips(answer, clips):
+            if not as_json:
+                print_plain(f"clip:        {clip.path}", result_console())
     if not answer.answered:
         raise typer.Exit(NO_ANSWER)
 

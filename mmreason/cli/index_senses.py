@@ -148,16 +148,15 @@ def print_estimates(estimates: Sequence[VideoEstimate]) -> None:
 
 def find_embedder(name: str | None) -> Embedder | None:
     """The embedder of this name; without one the usual where its weights are here, else none."""
-    from mmreason.weights import WeightsMissingError, find_weights
-
-    if name is None:
-        try:
-            name = str(find_weights(DEFAULT_EMBEDDER))
-        except WeightsMissingError:
-            return None
     from mmreason.tools.text_embedder import load_embedder
+    from mmreason.weights import WeightsMissingError
 
-    return load_embedder(name)
+    if name is not None:
+        return load_embedder(name)
+    try:
+        return load_embedder(DEFAULT_EMBEDDER)
+    except WeightsMissingError:
+        return None
 
 
 def _describe_run(run: SenseRun) -> str:

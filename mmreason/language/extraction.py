@@ -34,14 +34,21 @@ _CLOCK = (
     rf"(?: (?:{_UNIT}|\d{{1,2}}))*(?: ?(?:o'?clock|[ap]\.?m\.?))?"
     r"(?: (?:in the (?:morning|evening|afternoon)|at night))?"
 )
-_YEAR = r"(?:1[0-9]{3}|20[0-9]{2})"
+_TENS = r"(?:ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
+_DECADE = rf"(?:(?:{_TENS}|oh|hundred)(?:[ -](?:{_UNIT}))?|eleven|twelve|\w+teen)"
+_YEAR = (
+    rf"(?:(?:the year )?(?:1[0-9]{{3}}|20[0-9]{{2}})"
+    rf"|(?:the year )?(?:fifteen|sixteen|seventeen|eighteen|nineteen|twenty) {_DECADE}"
+    rf"|(?:the year )?two thousand(?: and)?(?: (?:{_UNIT}))*)"
+)
+"""In digits, or as it is said: nineteen sixty-two."""
 _TIME = re.compile(
     rf"\b(?:(?:on|in|at|by|until|from|since|before|after|every|next|last|this|early|late|around) )*"
     rf"(?:the )?(?:{_CLOCK}|{_DAY}(?: (?:morning|afternoon|evening|night))?"
     rf"(?:,? (?:at )?{_CLOCK})?|(?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}(?: {_YEAR})?"
     rf"|{_MONTH}(?: (?:the )?(?:\d{{1,2}}(?:st|nd|rd|th)?|first|second|third|\w+th|{_UNIT})\b)?"
-    rf"(?:,? {_YEAR})?|{_YEAR}|(?:spring|summer|autumn|winter|midnight|noon|dawn|dusk"
-    r"|sunrise|sunset|tomorrow|yesterday|today|tonight)|(?:the )?(?:weekend|morning|evening|afternoon|night)"
+    rf"(?:,? {_YEAR})?|{_YEAR}|(?:spring|summer|autumn|winter|midnight|noon|dawn|dusk|tomorrow"
+    r"|yesterday|today|tonight)|(?:the )?(?:weekend|morning|evening|afternoon|night)"
     r"|(?:next|last|this) (?:week|month|year|spring|summer|autumn|winter))\b",
     re.IGNORECASE,
 )
@@ -63,8 +70,8 @@ _PLACE = re.compile(
     re.IGNORECASE,
 )
 _REASON = re.compile(
-    r"\b(?:because(?: of)?|since|due to|so that|in order to|as a result of|thanks to|to (?=\w+ ))"
-    r".+",
+    r"\b(?:(?:because(?: of)?|since|due to|so that|in order to|as a result of|thanks to|by)\b.+"
+    r"|to (?=\w+ ).+)",
     re.IGNORECASE | re.DOTALL,
 )
 _COPULA = re.compile(
@@ -72,8 +79,10 @@ _COPULA = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE_END = re.compile(
-    r"[,;.!?]|\b(?:and|but|which|who|because|while|when|so|until|before|after)\b"
+    r"[,;.!?](?!\d)|\b(?:which|who|because|while|when|so|until|before|after)\b"
+    r"|\b(?:and|but) (?=(?:it|he|she|they|we|you|there|the|will|has|have|is|are|was|were)\b)"
 )
+_PARTS = re.compile(r"\s*:\s+|\s+[-\u2013\u2014]\s+")
 
 
 def extract_answer(question: FactQuestion, sentence: str) -> str:
@@ -86,8 +95,11 @@ def extract_answer(question: FactQuestion, sentence: str) -> str:
         'two million euros'
     """
     sentence = " ".join(sentence.split())
-    part = _extract_part(question, sentence)
-    return _trim(part) or sentence.rstrip(" .")
+    value = _read_value(question, sentence)
+    if value and question.kind in ("thing", "place", "reason"):
+        return _trim(value)
+    part = _extract_part(question, value or sentence)
+    return _trim(part) or _trim(value) or sentence.rstrip(" .")
 
 
 def holds_kind(question: FactQuestion, text: str) -> bool:
@@ -102,6 +114,19 @@ def holds_kind(question: FactQuestion, text: str) -> bool:
     if question.kind in ("number", "colour", "time"):
         return _extract_part(question, text) != ""
     return True
+
+
+def _read_value(question: FactQuestion, line: str) -> str:
+    """The part of a line such as "Head of the choir: Maria" that does not hold the subject; empty
+    where the line has no such form."""
+    first, *others = _PARTS.split(line, maxsplit=1)
+    if not others or not question.topic:
+        return ""
+    name = question.subject or question.topic
+    held = [bool(set(name) & set(map(stem_word, split_words(p)))) for p in (first, others[0])]
+    if held == [True, False]:
+        return others[0]
+    return first if held == [False, True] else ""
 
 
 def _extract_part(question: FactQuestion, sentence: str) -> str:
@@ -160,9 +185,11 @@ def _extract_name(question: FactQuestion, sentence: str) -> str:
         # The first word of a sentence is written large whatever it is.
         is_opening = match.start() == 0 and len(words) == 1 and words[0] in _OPENINGS
         if is_new and not is_opening:
-            names.append((_distance(question, sentence, match.start()), match[0]))
+            # A name may open a sentence, but most words that do are none.
+            is_first = match.start() == 0 and len(words) == 1
+            names.append((is_first, _distance(question, sentence, match.start()), match[0]))
     if names:
-        return re.sub(r"^(?:The|A|An|Our|My|Then|And|But) (?=[A-Z])", "", min(names)[1])
+        return re.sub(r"^(?:The|A|An|Our|My|Then|And|But) (?=[A-Z])", "", min(names)[2])
     return _extract_thing(question, sentence)
 
 
@@ -188,7 +215,7 @@ def _extract_thing(question: FactQuestion, sentence: str) -> str:
                 return clause
     # 2. Else the one run of new words, up to the words of the question or the end of the clause.
     runs: list[list[str]] = [[]]
-    for token in re.findall(r"[\w'\u2019%$\u20ac.-]*\w[%]?|[,;:.!?]", sentence):
+    for token in re.findall(r"[\w'\u2019%$\u20ac.,-]*\w[%]?|[,;:.!?]", sentence):
         if not re.search(r"\w", token) or stem_word(token.lower()) in asked - FUNCTION_WORDS:
             runs.append([])
         else:

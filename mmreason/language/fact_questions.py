@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mmreason.language.question import is_yes_no
-from mmreason.language.text import STOP_WORDS, split_words, stem_word
+from mmreason.language.text import FUNCTION_WORDS, STOP_WORDS, split_words, stem_word
 
 FactKind = Literal[
     "moment", "occurrences", "yes_no", "number", "colour", "person", "place", "time", "reason",
@@ -34,8 +34,9 @@ _WHO_SAYS = (
     r"|anyone|anybody|somebody|people)"
 )
 _SHOWING = (
-    r"(?:seen|see|show|shown|shows|showing|appear|appears|appearing|visible|displayed|on screen"
-    r"|on the screen|on display|in view|in the picture|in sight)"
+    r"(?:seen|see|shown|showing|show me|(?:video|clip|picture|image|it|they) shows?|appear|appears"
+    r"|appearing|visible|displayed|on screen|on the screen|on display|in view|in the picture"
+    r"|in sight)"
 )
 _SPEECH = re.compile(
     rf"\b(?:{_SAYING}|according to|narrat\w+|speech|aloud|voice[- ]?over|spoken)\b", re.IGNORECASE
@@ -69,7 +70,8 @@ _OCCURRENCES = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _TIME = re.compile(
-    r"^\W*(?:when|what time|at what time|since when|until when|(?:on |in |by |from )?(?:what|which)"
+    r"^\W*(?:when|what time|at what time|since when|until when|how (?:early|late|soon)"
+    r"|(?:on |in |by |from |to |for )?(?:what|which)"
     r" (?:day|date|month|year|week|weekday|season|hour|century|decade))\b",
     re.IGNORECASE,
 )
@@ -77,7 +79,7 @@ _NUMBER = re.compile(
     r"\bhow (?:many|much|long|old|far|tall|high|wide|deep|fast|big|large|heavy|often|hot|cold|warm)"
     r"\b|^\W*(?:at |by |for |to )?(?:what|which) (?:is the )?(?:\w+ )?(?:number|percentage|percent"
     r"|price|cost|amount|temperature|budget|distance|height|length|weight|speed|age|share|score"
-    r"|total|population|size|fee|rate)\b",
+    r"|total|population|size|fee|rate|sum|count)\b",
     re.IGNORECASE,
 )
 _FRAMES = (
@@ -85,6 +87,7 @@ _FRAMES = (
     rf"\b(?:what|when|where|how often|how many times|does|do|did|is|are|was|were)\b"
     rf"(?:\s+(?:does|do|did|is|are|was|were|exactly))*\s+{_WHO_SAYS}\s+{_SAYING}\b"
     r"(?:\s+(?:about|of|that|to))?",
+    r"\b(?:can|could|may|do|does|did) (?:one|we|you|i|they) (?:see|find|spot|read|hear)\b",
     rf"\baccording to {_WHO_SAYS}\b,?",
     r"\b(?:in|of|on|during|throughout) (?:the|this) (?:video|clip|footage|recording|film|talk"
     r"|narration|slides?|screen|picture|image)\b",
@@ -119,6 +122,9 @@ class FactQuestion:
     """Senses that may know, the most likely first. Where the words name some, only these."""
     topic: tuple[str, ...]
     """Stems of the words that are looked for, in their order."""
+    subject: tuple[str, ...]
+    """Those of the topic that name what is asked about, in distinction to what is asked of it: of
+    "the budget of the bridge" the bridge. Another subject is another question."""
     query: str
     """The question without the words that speak of the video: what is compared by meaning."""
 
@@ -127,17 +133,25 @@ def read_fact_question(question: str) -> FactQuestion:
     """Read a question. Any text is a question for a thing at least."""
     kind = _read_kind(question)
     query = " ".join(_FRAME.sub(" ", question).split()) or question
-    return FactQuestion(question, kind, _read_senses(question, kind), _read_topic(query), query)
+    topic = _read_topic(query)
+    subject = tuple(stem for stem in topic if stem in _read_subject(query))
+    return FactQuestion(question, kind, _read_senses(question, kind), topic, subject, query)
 
 
-_COLOUR = re.compile(r"\b(?:what|which) colou?rs?\b", re.IGNORECASE)
-_PERSON = re.compile(r"^\W*(?:by |to |with |from )?(?:who|whom|whose)\b", re.IGNORECASE)
+_COLOUR = re.compile(r"\b(?:what|which)(?: (?:is|was) the)? (?:colou?r|shade)s?\b", re.IGNORECASE)
+_PERSON = re.compile(
+    r"^\W*(?:by |to |with |from )?(?:who|whom|whose|(?:which|what) (?:person|man|woman))\b",
+    re.IGNORECASE,
+)
 _PLACE = re.compile(
     r"^\W*(?:where|(?:in |to |from )?(?:what|which) (?:city|town|country|place|room|building)"
     r"\b|(?:in |on )?(?:what|which) street\b)",
     re.IGNORECASE,
 )
-_REASON = re.compile(r"^\W*(?:why|for what reason|how come)\b", re.IGNORECASE)
+_REASON = re.compile(
+    r"^\W*(?:why|for what reason|how come|because of what|what (?:is|was) the (?:reason|cause))\b",
+    re.IGNORECASE,
+)
 _KINDS: tuple[tuple[FactKind, re.Pattern[str]], ...] = (
     ("moment", _MOMENT),
     ("occurrences", _OCCURRENCES),
@@ -171,6 +185,47 @@ def _read_senses(question: str, kind: FactKind) -> tuple[Sense, ...]:
     if "screen" in named and "labels" in named:
         return tuple(sense for sense in named if sense != "labels")
     return named or ("speech", "screen", "labels")
+
+
+_DETERMINERS = frozenset(
+    ("the", "a", "an", "this", "that", "these", "those", "my", "your", "our", "his", "her", "their")
+)
+_DOES = frozenset(
+    ("do", "does", "did", "can", "could", "will", "would", "shall", "should", "may", "might")
+)
+_DONE = re.compile(
+    r"\w+(?:ed|en)$|^(?:kept|put|made|built|led|sent|sold|held|found|set|told|paid|cut|read|won|lost"
+    r"|bought|brought|taught|left|done|gone|grown|known|shown|worn|born|run)$"
+)
+"""Participles: what follows the subject in "where is the tent kept"."""
+
+
+def _read_subject(query: str) -> frozenset[str]:
+    """Stems of the last thing that is named behind an article or to be counted."""
+    words = split_words(query)
+    subject: list[str] = []
+    for first, word in enumerate(words):
+        counts = word in ("many", "much") and words[first - 1 : first] == ["how"]
+        if word not in _DETERMINERS and not counts:
+            continue
+        end = first + 1
+        while end < len(words) and words[end] not in FUNCTION_WORDS:
+            end += 1
+        nouns = words[first + 1 : end]
+        # "does the museum open", "is the tent kept": the verb comes last.
+        is_ended = end < len(words) and words[end] in _STOPS_VERB
+        if len(nouns) > 1 and not is_ended:
+            done = next((i for i, noun in enumerate(nouns) if i and _DONE.match(noun)), None)
+            if done is None and not counts and _DOES & set(words[:first]):
+                done = len(nouns) - 1
+            nouns = nouns[:done]
+        content = [noun for noun in nouns if noun not in _FRAME_WORDS and noun not in STOP_WORDS]
+        subject = content or subject
+    return frozenset(map(stem_word, subject))
+
+
+_STOPS_VERB = frozenset(["not", "have", "has", "had", "be", "been", "is", "are", "was", "were"])
+"""Behind a subject these are the verb, or stand before it."""
 
 
 def _read_topic(query: str) -> tuple[str, ...]:

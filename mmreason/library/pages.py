@@ -71,7 +71,7 @@ def timeline_page(
 ) -> str:
     """A document that shows all that is known of a video by time; `page` is where it will lie."""
     source = link_file(video.path, page.parent)
-    lanes = (format_count(len(lane.lines), f"{lane.name.lower()} line") for lane in timeline.lanes)
+    lanes = (f"{len(lane.lines):,} {lane.name.lower()}" for lane in timeline.lanes)
     shots = format_count(len(timeline.shots), "shot") if timeline.shots else ""
     return render_document(
         load_templates("mmreason", "library"),

@@ -17,6 +17,9 @@ COVERAGE_FLOOR = 0.25
 """Share of a query's words, rare ones counting more, below which a record is not near it. Over
 scripts of the natural benchmark all questions find their shots so, and nine of ten questions about
 another video find nothing."""
+COVERAGE_WITH_MEANING = 0.6
+"""The same where meaning is compared too: a question about something else shares a word or two with
+some record, and its meaning says that it is not meant."""
 FUSION_K = 60
 """Of reciprocal-rank fusion: how little the first places count more than those behind them."""
 

@@ -17,6 +17,8 @@ from mmreason.memory.records import (
     MemoryRecord,
 )
 
+SEARCHED: tuple[Channel, ...] = tuple(channel for channel in CHANNELS if channel != "shot")
+"""Channels of a search that names none."""
 OBSERVED: tuple[Channel, ...] = ("event", "entity", "screen_text")
 """Channels that a model which watches writes. The others, and what a sense reads on a screen, do
 not depend on it."""
@@ -80,9 +82,9 @@ class RecordColumns:
         """Which records of the lowest level a query is about: bool (n,). Of what models observed
         only what `model` did."""
         rows = self.is_leaf & self._is_by(model)
-        if query.channels:
-            numbers = [CHANNELS.index(channel) for channel in query.channels]
-            rows &= np.isin(self.channel, numbers)
+        # Shots have no words of their own: only who asks for them gets them.
+        channels = query.channels or SEARCHED
+        rows &= np.isin(self.channel, [CHANNELS.index(channel) for channel in channels])
         if query.span is not None:
             start_s, end_s = query.span.start_s, query.span.end_s
             meets = (self.start_s < end_s) & (self.end_s > start_s)

@@ -1,5 +1,5 @@
 """Words of any language as terms that can be compared: the one rule for what is kept and what is
-looked for. No model, and no dictionary.
+looked for. No model; of English, numbers, spellings and irregular plurals are known.
 
 Text is compared without case and accents. Words of scripts that part them also count by a light
 stem; runs of scripts that do not (Chinese, Japanese, Thai, ...) count by pairs of letters.
@@ -7,15 +7,20 @@ stem; runs of scripts that do not (Chinese, Japanese, Thai, ...) count by pairs 
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mmreason.memory.number_words import write_numbers_alike
+from mmreason.memory.spellings import find_singular, spell_alike
+
 STEM_LETTERS = 5
 """Letters of a stem: endings and second halves of compounds lie behind them."""
 _ENDINGS = re.compile(r"(?<=...)(?:ing|e|ed|en|er|e?s)+$")
 """Of words in Latin letters, in whatever language, alone or one behind another."""
+_LAST_Y = re.compile(r"(?<=..)y$")
 _STEM_MARK = "\N{MIDDLE DOT}"
 """Parts stems from words: "car" as a word is not "cars" cut short."""
 _UNSPACED = re.compile(
@@ -70,6 +75,10 @@ class QueryTerm:
     """Empty where the word has none."""
     is_prefix: bool = False
     """A single letter of a script without spaces: terms that begin with it count."""
+    alike: tuple[str, ...] = ()
+    """Compounds of it and its neighbour that texts hold: "dataset" beside "data set"."""
+    halves: tuple[str, str] | None = None
+    """Two words that texts write in its place: "data set" for "dataset"."""
 
 
 def extract_query_terms(text: str) -> tuple[QueryTerm, ...]:
@@ -87,10 +96,20 @@ def extract_query_terms(text: str) -> tuple[QueryTerm, ...]:
         pairs = [run[i : i + 2] for i in range(len(run) - 1)] or [run]
         for pair in pairs:
             terms.setdefault(pair, QueryTerm(pair, is_prefix=len(pair) == 1))
-    for word in _WORD.findall(_UNSPACED.sub(" ", folded)):
+    for word in _find_words(_UNSPACED.sub(" ", folded)):
         if word not in FUNCTION_WORDS:
             terms.setdefault(word, QueryTerm(word, stem_term(word)))
     return tuple(terms.values())
+
+
+def pair_words(text: str) -> tuple[tuple[str, str], ...]:
+    """The words of a text that stand one behind the other, by two.
+
+    Example:
+        >>> pair_words("The data-set.")
+        (('the', 'data'), ('data', 'set'))
+    """
+    return tuple(itertools.pairwise(_find_words(_UNSPACED.sub(" ", fold_text(text)))))
 
 
 def extract_record_terms(text: str) -> tuple[str, ...]:
@@ -107,8 +126,12 @@ def extract_record_terms(text: str) -> tuple[str, ...]:
             # The last letter by itself too: a query of one letter finds what begins with it.
             terms += [run[i : i + 2] for i in range(len(run))]
         folded = _UNSPACED.sub(" ", folded)
-    words = _WORD.findall(folded)
+    words = _find_words(folded)
     return (*terms, *words, *filter(None, map(stem_term, words)))
+
+
+def _find_words(folded: str) -> list[str]:
+    return [spell_alike(word) for word in _WORD.findall(write_numbers_alike(folded))]
 
 
 @lru_cache(maxsize=65_536)
@@ -122,7 +145,9 @@ def stem_term(word: str) -> str:
     if word.isdecimal():
         return ""
     if word.isascii():
-        return _STEM_MARK + _ENDINGS.sub("", word)[:STEM_LETTERS]
+        # "City" and "cities" alike: the y goes where an ending was, and where none was.
+        stem = _ENDINGS.sub("", find_singular(word))
+        return _STEM_MARK + _LAST_Y.sub("i", stem)[:STEM_LETTERS]
     letters = _HANGUL_STEM_LETTERS if _HANGUL.match(word) else _OTHER_STEM_LETTERS
     return _STEM_MARK + word[:letters]
 

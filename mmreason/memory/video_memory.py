@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mmreason.memory.hierarchy import make_hierarchy, measure_covered_s
-from mmreason.memory.ranking import fuse_rankings
+from mmreason.memory.ranking import COVERAGE_FLOOR, COVERAGE_WITH_MEANING, fuse_rankings
 from mmreason.memory.record_columns import RecordColumns
 from mmreason.memory.record_tables import correct_record
 from mmreason.memory.records import (
@@ -170,15 +170,19 @@ class VideoMemory:
             if not asked_for.any():
                 return SearchResult((), _join("nothing found: no such record is there", *notes))
             words = self._index.search(query.text, asked_for)
-            cosines, floor = np.zeros(0), 0.0
+            cosines, floor, coverage = np.zeros(0), 0.0, COVERAGE_FLOOR
             if self._vectors is not None:
-                notes.append(self._embed_missing(MOST_EMBEDDED))
+                note = self._embed_missing(MOST_EMBEDDED)
+                notes.append(note)
+                # Where much has no embedding, its words are all there is to find it by.
+                coverage = COVERAGE_FLOOR if note else COVERAGE_WITH_MEANING
                 # Minus infinity keeps what was not asked for out of the ranking.
                 cosines = np.where(
                     asked_for, self._vectors.search(query.text, len(asked_for)), -np.inf
                 )
                 floor = self._vectors.measure_floor()
-            ranked = fuse_rankings(words.matches, cosines, floor)[: query.limit]
+            ranked = fuse_rankings(words.matches, cosines, floor, least_coverage=coverage)
+            ranked = ranked[: query.limit]
             hits = tuple(Hit(self._records[r.row], r.score, r.similarity) for r in ranked)
         return SearchResult(hits, _join("" if hits else _explain_nothing(words), *notes))
 
@@ -266,8 +270,7 @@ class VideoMemory:
             self._last_number = number
             self._rows[record.id] = len(self._records)
             self._records.append(record)
-        new_texts = (record.text for record in self._records[first_row:])
-        self._index.add_texts(enumerate(new_texts, start=first_row))
+        self._index.add_records(first_row, self._records[first_row:])
         self._columns = RecordColumns.of(self._records)
         self._embedder_note = _tell_embedders(
             self._store.list_embedders(self._video), self._embedder

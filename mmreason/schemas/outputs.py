@@ -8,6 +8,7 @@ from typing import Any
 from mmreason.agent.batch import BatchTotals, Failure
 from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli.cache import VideoUsageOutput
+from mmreason.cli.cache_merge import MergeOutput
 from mmreason.cli.index import Indexed
 from mmreason.cli.index_senses import VideoEstimate
 from mmreason.cli.inputs import FileFailure
@@ -35,6 +36,8 @@ class AnswerOutput(Answer):
     """Of the question, in a file of answers."""
     html: str = field(default="", metadata=OPTIONAL)
     """Path of the report, where one was asked for. It is written after the answer is printed."""
+    clips: str = field(default="", metadata=OPTIONAL)
+    """Folder of clips and frames of the evidence, where one was asked for; written afterwards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +210,7 @@ OUTPUTS = (
     Output("inspect_many", "mmreason inspect FILES --json", InspectManyOutput),
     Output("cache", "mmreason cache --json", CacheOutput),
     Output("cache_video", "mmreason cache show FILE --json", VideoUsageOutput),
+    Output("cache_merge", "mmreason cache merge STORE --json", MergeOutput),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
     Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )

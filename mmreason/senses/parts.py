@@ -38,6 +38,9 @@ class SensePlan:
     """Version of how the part is used: a new one counts as another part."""
     stretches: tuple[Span, ...]
     """In order of time; the same each time for the same video."""
+    shots: tuple[Span, ...] = ()
+    """Those of the video, where the sense of shots has found them already; not part of what is
+    planned."""
 
     @property
     def planned_s(self) -> float:

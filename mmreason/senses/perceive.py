@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmreason.memory.sense_ledger import SenseRun, Stretch, make_owner, sum_runs
 from mmreason.memory.video_memory import VideoMemory
@@ -19,6 +19,7 @@ from mmreason.senses.parts import (
     Senses,
     read_sense_names,
 )
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameSource, Span, VideoError
 
 
@@ -97,6 +98,12 @@ def perceive(
                 note = f"another process is at work on it ({busy})"
                 yield SenseStep(sense=name, part=plan.part, span=whole, notes=(note,), is_new=False)
                 continue
+            # As it stands in the ledger: a part may be called by the path of a folder.
+            plan = replace(plan, part=show_line(plan.part))
+            if name == "labels":
+                # Cheaper than finding them once more.
+                shots = tuple(record.span for record in memory.select_leaves("shot"))
+                plan = replace(plan, shots=shots)
             run = _Run(parts[name], plan, video, memory, owner)
             yield from run.go(span, end_s, replaces=replaces, on_progress=on_progress)
     finally:

@@ -1,4 +1,4 @@
-"""The sense of where shots begin, as records."""
+"""The sense of where shots, slides and screens begin, as records."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from mmreason.memory.records import MemoryRecord
 from mmreason.senses.parts import Findings, SenseName, SensePlan, open_as_video
-from mmreason.video.content import shots
+from mmreason.video.content.shot_list import list_shots
 from mmreason.video.types import FrameSource, Span, format_time
 
 RECIPE = 1
-PART = "shots"
+PART = "auto"
 SOURCE = "shots"
 
 
 @dataclass(frozen=True, slots=True)
 class ShotSense:
-    """Finds cuts, dissolves and fades without a model.
+    """Finds cuts, dissolves, fades and new slides without a model.
 
     Example:
         >>> ShotSense().name
@@ -31,7 +31,7 @@ class ShotSense:
 
     def find(self, video: FrameSource, plan: SensePlan, span: Span) -> Findings:
         """One record a shot."""
-        found = shots.detect(open_as_video(video))
+        found = list_shots(open_as_video(video))
         records = tuple(
             MemoryRecord("shot", shot, f"shot {number}, from {format_time(shot.start_s)}", SOURCE)
             for number, shot in enumerate(found.spans, start=1)

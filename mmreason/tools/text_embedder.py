@@ -1,6 +1,6 @@
 """Sentence embedders of the Hugging Face kind: texts to vectors, for searching a video's memory.
 
-    embedder = load_embedder("sentence-transformers/all-MiniLM-L6-v2")
+    embedder = load_embedder("minilm-l6")
     Reasoner.load("nano", embed=embedder)
 
 An encoder with mean or first-token pooling, which is most of them; what else its folder asks for is
@@ -22,6 +22,7 @@ from mmreason.models.folders import fingerprint_of, locate_weights, weights_fold
 from mmreason.models.hf_settings import is_small, limit_threads, progress_bars
 from mmreason.types import UsageError
 from mmreason.video.json_input import JsonInputError, read_json
+from mmreason.weights import find_weights, list_weights
 
 MOST_TOKENS = 512
 """Of one text, beyond which it is cut; less where the model takes less."""
@@ -30,11 +31,15 @@ _POOLING = Path("1_Pooling", "config.json")
 
 
 def load_embedder(name_or_path: str) -> Embedder:
-    """The embedder of a folder or a Hugging Face name (looked for in the local cache first). Its
+    """The embedder of a folder, of weights that `mmreason weights` fetches ("minilm-l6"), or of a
+    Hugging Face name (looked for in the local cache first). Its
     name holds a digest of the weights: vectors of other weights are never taken for its own.
 
-    UsageError (one line) where it cannot be had, or pools in a way that is not known here.
+    UsageError (one line) where it cannot be had, or pools in a way that is not known here;
+    WeightsMissingError with the line that fetches them.
     """
+    if name_or_path in {source.name for source in list_weights()}:
+        name_or_path = str(find_weights(name_or_path))
     source, only_local = locate_weights(name_or_path)
     settings = {"local_files_only": only_local, "trust_remote_code": False}
     try:

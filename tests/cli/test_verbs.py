@@ -42,6 +42,17 @@ def test_ask_as_json_with_options_and_report(
     assert model.calls == answer["cost"]["model_calls"] > 0
 
 
+def test_ask_leaves_the_evidence_as_clips_and_frames(
+    model: ScriptedModel, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "proof"
+    assert main(["ask", str(clip), QUESTION, "--short", "--clips", str(folder)]) == 0
+    out = capsys.readouterr().out
+    cut = sorted(folder.glob("*.mp4"))
+    assert cut and all(f"clip:        {path}" in out.replace("\n", "") for path in cut)
+    assert list(folder.glob("*.png"))
+
+
 def test_a_second_run_makes_no_model_call(
     model: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -141,9 +141,9 @@ def find_changes(
     *,
     on_progress: Callable[[float], None] | None = None,
 ) -> Changes:
-    """The changes of `video`, or of its part inside `span`; `on_progress` is told the time (seconds)
-    up to which it was seen. Raises VideoError for a span outside the video and for a video that
-    cannot be read.
+    """The changes of `video`, or of its part inside `span`; `on_progress` is told the time
+    (seconds) up to which it was seen. Raises VideoError for a span outside the video and for a
+    video that cannot be read.
 
     Example:
         >>> find_changes(Video.open("talk.mp4")).times_s  # doctest: +SKIP
@@ -177,8 +177,8 @@ def find_changes(
 
 
 def scan_changes(video: LookSource, span: Span) -> Iterator[Look]:
-    """Each look of `span` in order, some looks after it was read; holds about twenty small pictures.
-    Raises VideoError."""
+    """Each look of `span` in order, some looks after it was read; holds about twenty small
+    pictures. Raises VideoError."""
     rate_hz = look_rate_hz(video.info, span)
     scan = ChangeScan()
     row = 0
@@ -220,7 +220,8 @@ def small_size_px(info: VideoInfo) -> tuple[int, int]:
 
 def to_greys(pixels: np.ndarray) -> np.ndarray:
     """int16 (N, H, W): luma 0..255 of uint8 (N, H, W, 3) RGB."""
-    red, green, blue = (pixels[..., i].astype(np.int32) for i in range(3))
+    # The weights add up to 256, so that 16 bits are enough.
+    red, green, blue = (pixels[..., i].astype(np.uint16) for i in range(3))
     return ((77 * red + 150 * green + 29 * blue) >> 8).astype(np.int16)
 
 
@@ -313,8 +314,9 @@ class ChangeScan:
 
     def _median(self, row: int) -> np.ndarray:
         """The middle of three looks around `row`: what is seen at one of them alone is none."""
-        last = len(self._greys) - 1
-        rows = np.clip(np.arange(row - 1, row + 2) - self._first, 0, last)
+        # The first look takes two later ones; the last counts by itself, so that nothing is lost.
+        middle = max(row - self._first, 1)
+        rows = np.clip(np.arange(middle - 1, middle + 2), 0, len(self._greys) - 1)
         first, second, third = (self._greys[i] for i in rows.tolist())
         return np.maximum(np.minimum(first, second), np.minimum(np.maximum(first, second), third))
 
@@ -365,8 +367,8 @@ class ChangeScan:
 
 
 def _replaced_share(before: np.ndarray, after: np.ndarray, compared: np.ndarray) -> float:
-    """Share of what stood out of its cell before that is gone, in the cells (rows, columns) that are
-    `compared`; 1 where nothing stood out."""
+    """Share of what stood out of its cell before that is gone, in the cells (rows, columns) that
+    are `compared`; 1 where nothing stood out."""
     cells = _cells(before)
     ground = np.median(cells, axis=(1, 3), keepdims=True)
     stood_out = (np.abs(cells - ground) >= _DETAIL) & compared[:, None, :, None]
@@ -378,9 +380,9 @@ def _replaced_share(before: np.ndarray, after: np.ndarray, compared: np.ndarray)
 def find_change_time(
     boxes_before: np.ndarray, boxes_after: np.ndarray, boxes: np.ndarray
 ) -> int | None:
-    """Row of the first of `boxes` (N, H, W), pictures in order of time, from which on they look more
-    like `boxes_after` (H, W) than like `boxes_before`; None where none does. Through a fade that is
-    its middle.
+    """Row of the first of `boxes` (N, H, W), pictures in order of time, from which on they look
+    more like `boxes_after` (H, W) than like `boxes_before`; None where none does. Through a fade
+    that is its middle.
 
     Example:
         >>> black, white = np.zeros((4, 4)), np.full((4, 4), 255.0)

@@ -60,8 +60,8 @@ def read_screen(
 
     Reads forward in bounded memory. After `limit_s` seconds it stops: the result's `span` is the
     part that was read, and a note says so. `on_progress` is told the time (seconds of the video) up
-    to which it was read. Between two readings it asks `stopping.check_stop`. Raises VideoError for a
-    span outside the video and for a video that cannot be read, and ValueError for a limit that is
+    to which it was read. Between two readings it asks `stopping.check_stop`. Raises VideoError for
+    a span outside the video and for a video that cannot be read, and ValueError for a limit that is
     not above 0.
 
     Example:
@@ -132,8 +132,8 @@ class _Session:
         if change is not None:
             # Text on something that moves may have changed since the reading before.
             before_s = change.before_s
-            if look.is_moving and self._last_read_s is not None:
-                before_s = max(self._span.start_s, self._last_read_s)
+            if self._last_read_s is not None and (look.is_moving or self._has_moving_text(look)):
+                before_s = self._last_read_s
             self._read(look, (before_s, change.time_s))
         elif self._last_read_s is not None and self._is_due(look, self._last_read_s):
             self._read(look, (self._last_read_s, look.time_s))
@@ -141,8 +141,7 @@ class _Session:
     def _is_due(self, look: Look, last_read_s: float) -> bool:
         """Whether something that moves is to be read again."""
         wait_s = look.time_s - last_read_s + 1e-6
-        has_text = any(_moves(look, box, self._size_px) for box in self.tracker.open_boxes_px)
-        if has_text:
+        if self._has_moving_text(look):
             return wait_s >= MOVING_READ_S
         if look.is_moving:
             empty = self._empty_reads >= _EMPTY_READS
@@ -151,12 +150,20 @@ class _Session:
         newly = self._read_cells is None or bool((look.moving & ~self._read_cells).mean() >= 0.05)
         return newly and wait_s >= 2 * MOVING_READ_S
 
+    def _has_moving_text(self, look: Look) -> bool:
+        """Whether a line of the last reading stands on something that moves."""
+        return any(_moves(look, box, self._size_px) for box in self.tracker.open_boxes_px)
+
     def _read(self, look: Look, bracket_s: tuple[float, float]) -> None:
         size_px = tuple(max(1, round(px * self._scale)) for px in self._size_px)
         batch = self._video.frames_at([look.time_s], (size_px[0], size_px[1]))
         lines = self._reader.read_frame(batch.pixels[0])
         self.reads += 1
-        sure = keep_sure_lines(lines, to_greys(batch.pixels)[0])
+        sure = keep_sure_lines(
+            lines,
+            to_greys(batch.pixels)[0],
+            lambda box: _moves(look, box, (size_px[0], size_px[1])),
+        )
         self.dropped += len(lines) - len(sure)
         self._empty_reads = 0 if sure else self._empty_reads + 1
         placed = tuple(_scaled(line, 1 / self._scale) for line in sure)
