@@ -105,7 +105,7 @@ def draw_pictures(seed: int = 5) -> Iterator[Picture]:
     rng = np.random.default_rng(seed)
     for row in range(12):
         yield _drawn(f"drawn/noise-{row}", rng.normal(128, 20 + 8 * row, (216, 384, 3)))
-        ramp = np.linspace(*rng.uniform(0, 255, 2), 384)[None, :, None]
+        ramp = np.linspace(rng.uniform(0, 255), rng.uniform(0, 255), 384)[None, :, None]
         yield _drawn(
             f"drawn/ramp-{row}", np.broadcast_to(ramp * rng.uniform(0.2, 1, 3), (216, 384, 3))
         )
