@@ -143,7 +143,7 @@ _add_verb(list_video_scenes, "mmreason scenes talk.mp4 --html scenes.html --expo
 _add_verb(transcribe_files, "mmreason transcribe talk.mp4 --format srt --out subtitles/")
 _add_verb(sample_frames, "mmreason sample clip.mp4 --n 32 --sheet sheet.png")
 _add_verb(inspect_videos, "mmreason inspect clip.mp4 --sheet sheet.png")
-_add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --check 10")
+_add_verb(run_demo, "mmreason demo --seed 3 | mmreason demo --clip | mmreason demo --check 10")
 _add_verb(serve_mcp, "mmreason mcp --root ~/Videos")
 _add_verb(print_skill, "mmreason skill > .claude/skills/mmreason/SKILL.md")
 _add_verb(check_installation, "mmreason doctor --json")

@@ -3,11 +3,11 @@ running files as jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -20,6 +20,8 @@ from mmreason.video.urls import is_url, restore_url
 if TYPE_CHECKING:
     from mmreason.engines.base import Engine
     from mmreason.engines.ledger import Ledger
+
+T = TypeVar("T")
 
 ENGINES = ("local", "ray")
 EngineName = Annotated[
@@ -149,34 +151,33 @@ class EngineOptions:
 
 
 def run_files(
-    files: Sequence[Path],
+    jobs: Mapping[Path, Job],
     work: Work,
-    make_job: Callable[[Path], Job],
     options: EngineOptions,
     ledger: Ledger,
+    read_value: Callable[[Path, Any], T],
     message: str,
-    on_result: Callable[[Any], None] | None = None,
-) -> FileWork[Any]:
-    """Each file as a job: values in the order of the files, what failed by name, and how many were
-    not reached, as after Ctrl-C. `on_result` gets each value when it is there."""
-    jobs = {path: make_job(path) for path in files}
+) -> FileWork[T]:
+    """Each file as a job: what its value is read as, in the order of the files; what failed by
+    name; and how many were not reached, as after Ctrl-C."""
     results: dict[str, JobResult] = {}
     with suppress(KeyboardInterrupt), _progress(message, len(jobs)) as tell:
         for result in options.make_engine().run(jobs.values(), work, ledger):
             results[result.key] = result
-            if on_result is not None and not result.is_failed:
-                on_result(result.value)
             tell(result)
     for note in ledger.notes:
         print_notice(f"note: {note}")
-    done = [results[job.key] for job in jobs.values() if job.key in results]
-    old = sum(result.is_failed and result.from_ledger for result in done)
+    done = {path: results[job.key] for path, job in jobs.items() if job.key in results}
+    old = sum(result.is_failed and result.from_ledger for result in done.values())
     if old and not options.retry_failed:
         print_notice(f"--retry-failed works again on the {old} that failed before")
-    failures = (_make_failure(path, results.get(job.key)) for path, job in jobs.items())
     return FileWork(
-        results=tuple(result.value for result in done if not result.is_failed),
-        failures=tuple(failure for failure in failures if failure is not None),
+        results=tuple(
+            read_value(path, result.value) for path, result in done.items() if not result.is_failed
+        ),
+        failures=tuple(
+            _make_failure(path, result) for path, result in done.items() if result.is_failed
+        ),
         left=len(jobs) - len(done),
     )
 
@@ -188,11 +189,9 @@ def file_address(path: Path) -> str:
     return text if is_url(text) else str(path.absolute())
 
 
-def _make_failure(path: Path, result: JobResult | None) -> FileFailure | None:
-    if result is None or result.error is None:
-        return None
+def _make_failure(path: Path, result: JobResult) -> FileFailure:
     name = restore_url(str(path))
-    reason = result.error.removeprefix(f"{result.address}: ").removeprefix(f"{name}: ")
+    reason = str(result.error).removeprefix(f"{result.address}: ").removeprefix(f"{name}: ")
     return FileFailure(name, reason)
 
 

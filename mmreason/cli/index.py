@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,6 @@ from mmreason.cli.common import (
     OptionsFile,
     ServedModel,
     StorePath,
-    load_reasoner,
     print_json,
     print_line,
     print_notice,
@@ -27,13 +26,22 @@ from mmreason.cli.common import (
     read_model_options,
     show_progress,
 )
+from mmreason.cli.engine_options import (
+    EngineName,
+    EngineOptions,
+    GpusPerWorker,
+    RayAddress,
+    RetryFailed,
+    ShardText,
+    TimeLimit,
+    Workers,
+)
+from mmreason.cli.index_engine import index_on_engine
+from mmreason.cli.index_files import Indexed, IndexSettings, index_file, load_index_parts
 from mmreason.cli.index_senses import (
-    SensedVideo,
     estimate_video,
-    find_embedder,
     print_estimates,
     print_sensed,
-    sense_video,
 )
 from mmreason.cli.inputs import (
     FileFailure,
@@ -45,42 +53,12 @@ from mmreason.cli.inputs import (
 )
 
 if TYPE_CHECKING:
-    from mmreason.agent.build_index import IndexStep
-    from mmreason.reasoner import Reasoner
     from mmreason.senses.parts import SenseName, Senses
 
 TELLING_SHARE = 0.3
 """Share of captions that say nothing, repeat or refuse from which on it is told as a warning."""
 CAPTIONS = "captions"
 """What `--with` may name beside the senses: descriptions by a model."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Indexed:
-    """What indexing one video came to."""
-
-    path: str
-    senses: SensedVideo | None = None
-    """What senses have found until now; null where none was asked for."""
-    nodes: int = 0
-    """Stretches that a model described."""
-    failed: int = 0
-    from_store: int = 0
-    frames: int = 0
-    seconds: float = 0.0
-    records: dict[str, int] = field(default_factory=dict)
-    """What the memory of the video holds now, by channel."""
-    scenes: int = 0
-    captions: int = 0
-    """Descriptions that were written, of which ..."""
-    empty: int = 0
-    """... say nothing,"""
-    repeated: int = 0
-    """... repeat the one before,"""
-    refused: int = 0
-    """... are refusals."""
-    covered_s: float = 0.0
-    """Seconds of the video that descriptions speak of."""
 
 
 def index_videos(
@@ -130,18 +108,36 @@ def index_videos(
     api_key_file: ApiKeyFile = None,
     option: OptionItems = None,
     options_file: OptionsFile = None,
+    engine: EngineName = None,
+    workers: Workers = 1,
+    shard: ShardText = None,
+    time_limit: TimeLimit = None,
+    retry_failed: RetryFailed = False,
+    ray_address: RayAddress = None,
+    gpus_per_worker: GpusPerWorker = 0.0,
     as_json: Json = False,
 ) -> None:
     """Find ahead of questions what videos say, show and hold. Interrupted, it goes on where it was
     when run again."""
     from mmreason.agent.build_index import list_level_nodes
-    from mmreason.memory.store import Store
+    from mmreason.memory.store import Store, default_path
     from mmreason.memory.tree import Tree
     from mmreason.senses.parts import read_sense_names
     from mmreason.types import UsageError
     from mmreason.video.types import Span
 
     # 1. What is asked for, refused before anything is loaded.
+    engine_options = EngineOptions.of(
+        engine=engine,
+        workers=workers,
+        shard=shard,
+        time_limit_s=time_limit,
+        ray_address=ray_address,
+        gpus_per_worker=gpus_per_worker,
+        retry_failed=retry_failed,
+    )
+    if minutes is not None and not engine_options.is_plain:
+        raise UsageError("--minutes works with one worker and no --engine; leave one of them out")
     level_names = None if levels is None else _split(levels)
     if level_names is not None:
         list_level_nodes(Tree(Span(0, 1), 4, 1), level_names)
@@ -150,12 +146,31 @@ def index_videos(
     kinds = None if with_ is None else _split(with_)
     if kinds is not None:
         read_sense_names([kind for kind in kinds if kind != CAPTIONS])
-    inputs = expand_paths(files)
-    options = read_model_options(option, options_file)
-    described = {path for path in inputs.files if _is_described(path, kinds, model or levels)}
-    perceived = {path for path in inputs.files if _is_perceived(path, kinds, model or levels)}
+    read_model_options(option, options_file)
+    paths = engine_options.select_files(expand_paths(files).files)
+    described = {path for path in paths if _is_described(path, kinds, model or levels)}
+    perceived = {path for path in paths if _is_perceived(path, kinds, model or levels)}
     # 2. What does it.
     senses = _load_senses(kinds, asr, _split(hotwords)) if perceived else None
+    names: tuple[SenseName, ...] = () if senses is None else senses.names
+    settings = IndexSettings(
+        senses=names,
+        asr=asr,
+        hotwords=_split(hotwords),
+        levels=level_names,
+        model=model or "nano",
+        embedder=embedder,
+        served_model=served_model,
+        api_key_file=None if api_key_file is None else str(api_key_file.absolute()),
+        options=tuple(option or ()),
+        options_file=None if options_file is None else str(options_file.absolute()),
+        replaces=replaces,
+    )
+    # In a shard or with workers the store has to be a file of its own.
+    if store is None and not (engine_options.is_plain and engine_options.shard is None):
+        store = default_path()
+    store = None if store is None else engine_options.shard_store(store.expanduser())
+    end_s = None if minutes is None else time.monotonic() + 60 * minutes
     with Store.open_default() if store is None else Store.open(store) as opened:
         if dry_run:
             estimates = work_through(
@@ -171,42 +186,27 @@ def index_videos(
                 print_estimates(estimates.results)
             finish_work(estimates)
             return
-        reasoner = None
-        if described:
-            with show_progress(f"loading {model or 'nano'}"):
-                reasoner = load_reasoner(
-                    model or "nano",
-                    opened,
-                    embedder=embedder,
-                    served_model=served_model,
-                    api_key_file=api_key_file,
-                    options=options,
-                    probe=False,
-                )
-        vectors = find_embedder(embedder) if perceived else None
-        end_s = None if minutes is None else time.monotonic() + 60 * minutes
+        if engine_options.is_plain:
+            parts = load_index_parts(settings, opened, senses, describes=bool(described))
 
-        def act(path: Path, names: Sequence[SenseName], *, captions: bool) -> Indexed:
-            sensed = None
-            if path in perceived and senses is not None:
-                sensed = sense_video(
+            def act(path: Path, names: Sequence[SenseName], *, captions: bool) -> Indexed:
+                return index_file(
                     path,
-                    opened,
-                    senses,
+                    parts,
                     names,
-                    embedder=vectors,
+                    is_perceived=path in perceived,
+                    is_described=captions and path in described,
                     end_s=end_s,
-                    replaces=replaces,
                 )
-            if captions and path in described and reasoner is not None:
-                return _describe_file(reasoner, path, level_names, sensed)
-            records = sensed.records if sensed else {}
-            return Indexed(path=str(path), senses=sensed, records=records)
 
-        names = () if senses is None else senses.names
-        # With a limit of time the cheapest sense comes first over all files.
-        rounds = [(name,) for name in names] if minutes is not None else [names]
-        work = _work_rounds(inputs.files, rounds or [()], act, end_s)
+            # With a limit of time the cheapest sense comes first over all files.
+            rounds: list[tuple[SenseName, ...]] = [names]
+            if minutes is not None:
+                rounds = [(name,) for name in names]
+            work = _work_rounds(paths, rounds or [()], act, end_s)
+    if not engine_options.is_plain:
+        assert store is not None
+        work = index_on_engine(paths, perceived, described, settings, engine_options, store)
     if as_json:
         print_json(to_dict(work, asdict))
     else:
@@ -276,46 +276,6 @@ def _is_perceived(path: Path, kinds: Sequence[str] | None, model: str | None) ->
     if kinds is not None:
         return any(kind != CAPTIONS for kind in kinds)
     return not _is_described(path, kinds, model)
-
-
-def _describe_file(
-    reasoner: Reasoner,
-    path: Path,
-    levels: tuple[str, ...] | None,
-    sensed: SensedVideo | None,
-) -> Indexed:
-    from mmreason.memory.caption_records import count_faults
-    from mmreason.video.reader import Video
-
-    steps: list[IndexStep] = []
-    with show_progress(f"{path.name}") as say, Video.open(path) as video:
-        for step in reasoner.index(video, levels):
-            steps.append(step)
-            say(f"{path.name}: {step.done} of {step.total} captions")
-        memory = reasoner.memory(video)
-        memory.remember_file(path)
-        failed = sum(step.observation.error is not None for step in steps)
-        # Single failures are counted; a file of which nothing could be captioned is a failure
-        # itself.
-        if steps and failed == len(steps):
-            raise ValueError(f"none of its {len(steps)} stretches could be captioned")
-        faults = count_faults([n.text for step in steps for n in step.observation.notes])
-        return Indexed(
-            path=str(path),
-            senses=sensed,
-            nodes=len(steps),
-            failed=failed,
-            from_store=sum(step.observation.cached for step in steps),
-            frames=sum(step.cost.frames for step in steps),
-            seconds=round(sum(step.cost.seconds for step in steps), 3),
-            records={str(channel): count for channel, count in memory.count_channels().items()},
-            scenes=max(0, len(memory.overview()) - 1),
-            captions=faults.captions,
-            empty=faults.empty,
-            repeated=faults.repeated,
-            refused=faults.refused,
-            covered_s=round(memory.measure_covered_s(), 3),
-        )
 
 
 def _print_indexed(done: Indexed) -> None:

@@ -8,9 +8,6 @@ the operating system releases with the process, so that nobody waits for a dead 
 
 from __future__ import annotations
 
-import fcntl
-import os
-import secrets
 import sqlite3
 import threading
 import time
@@ -19,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from mmreason.engines.claims import ClaimOwner, is_owner_alive
 from mmreason.engines.jobs import Job, JobResult, encode_value
 from mmreason.engines.ledger_file import connect_ledger
 from mmreason.types import UsageError
@@ -61,7 +59,7 @@ class Ledger:
         self.retry_failed = retry_failed
         """Whether jobs that failed in an earlier run are claimed again, once."""
         self._retried: set[str] = set()
-        self._owner = _Owner(path)
+        self._owner = ClaimOwner(path)
         self._damaged = 0
 
     @classmethod
@@ -88,7 +86,11 @@ class Ledger:
             row = self._connection.execute(_GET, (job.key,)).fetchone()
             if row is not None:
                 state, owner = row[0], row[1]
-                if state == "running" and owner != self._owner.name and _is_alive(self.path, owner):
+                if (
+                    state == "running"
+                    and owner != self._owner.name
+                    and is_owner_alive(self.path, owner)
+                ):
                     return "theirs"
                 is_retried = state == "failed" and self.retry_failed
                 if state in ("done", "failed") and not (is_retried and self._retry(job.key)):
@@ -130,17 +132,17 @@ class Ledger:
             found = self._connection.execute(_GET, (result.key,)).fetchone()
             if found is not None:
                 state, owner = found[0], found[1]
-                is_at_work = state == "running" and _is_alive(self.path, owner)
+                is_at_work = state == "running" and is_owner_alive(self.path, owner)
                 if is_at_work or state == "done" or (state == "failed" and is_failed):
                     return False
             where = (result.worker, result.seconds, result.attempts, time.time_ns())
             self._connection.execute(_ADD, (*row, *where))
         return True
 
-    def forget(self, key: str) -> None:
-        """Forget a result: the job runs again."""
+    def forget_done(self, key: str) -> None:
+        """Forget that a job was done, where it was: it runs again."""
         with self._writing():
-            self._connection.execute("DELETE FROM jobs WHERE key = ? AND owner IS NULL", (key,))
+            self._connection.execute("DELETE FROM jobs WHERE key = ? AND state = 'done'", (key,))
 
     def release(self) -> None:
         """Give back all jobs that were claimed and not finished."""
@@ -224,25 +226,6 @@ class Ledger:
             ) from error
 
 
-class _Owner:
-    """The name under which this ledger claims jobs, and a lock that ends with the process."""
-
-    def __init__(self, ledger_path: str) -> None:
-        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._path = None if ledger_path == ":memory:" else _lock_path(ledger_path, self.name)
-        self._descriptor: int | None = None
-        if self._path is not None:
-            _remove_dead_locks(ledger_path)
-            # Before anything is claimed under this name: it is never seen without its lock.
-            self._descriptor = _create_lock(self._path)
-
-    def end(self) -> None:
-        if self._descriptor is not None and self._path is not None:
-            self._path.unlink(missing_ok=True)
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
 def ledger_path(store_path: str | Path) -> Path:
     """Where the results of jobs lie that write into a store: beside it.
 
@@ -256,52 +239,6 @@ def ledger_path(store_path: str | Path) -> Path:
 def merge_ledgers(target: Ledger, source: Ledger) -> int:
     """Take over the results of `source` that `target` lacks; returns how many."""
     return sum(map(target.add_result, source.list_results()))
-
-
-def _lock_path(ledger_path: str, owner: str) -> Path:
-    # The owner may come out of a foreign file.
-    return Path(f"{ledger_path}.{owner[:80].replace('/', '_')}.lock")
-
-
-def _create_lock(path: Path) -> int:
-    while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Whoever looked at it before it was locked took it for that of a dead process.
-        if path.exists():
-            return descriptor
-        os.close(descriptor)
-
-
-def _is_alive(ledger_path: str, owner: str | None) -> bool:
-    """Whether the process of that name still works."""
-    if not owner or ledger_path == ":memory:":
-        return False
-    return not _remove_if_dead(_lock_path(ledger_path, str(owner)))
-
-
-def _remove_dead_locks(ledger_path: str) -> None:
-    path = Path(ledger_path)
-    prefix = f"{path.name}."
-    for lock in path.parent.iterdir():
-        if lock.name.startswith(prefix) and lock.suffix == ".lock":
-            _remove_if_dead(lock)
-
-
-def _remove_if_dead(lock: Path) -> bool:
-    """Remove a lock that no process holds; True also where there is none."""
-    try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        lock.unlink(missing_ok=True)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 _COLUMNS = "state, owner, address, value, error, worker, seconds, attempts"

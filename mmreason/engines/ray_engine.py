@@ -10,7 +10,10 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import signal
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,6 +29,7 @@ from mmreason.engines.local import check_time_limit, check_workers
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
 
+_REACH_LIMIT_S = 5.0
 _START_LIMIT_S = 600.0
 """For placing an actor and setting up the work: a cluster may have to start a machine first."""
 
@@ -106,10 +110,10 @@ class ActorPool:
         self._ray: Any = None
         self._is_ours = False
         """Whether the cluster was connected to by this pool, which then leaves it."""
+        self._sigterm: Any = signal.SIG_DFL
 
     def start_worker(self) -> str:
-        if self._ray is None:
-            self._connect()
+        self._ray = self._ray or self._connect()
         remote = self._ray.remote(
             num_cpus=self._engine.cpus_per_worker,
             num_gpus=self._engine.gpus_per_worker,
@@ -152,47 +156,65 @@ class ActorPool:
             self.end_worker(worker)
         if self._is_ours:
             self._is_ours = False
-            self._ray.shutdown()
-            self._show_deaths(True)  # once nothing more is listened to
+            self._leave(self._ray)
+            _show_deaths(self._ray, True)  # once nothing more is listened to
 
-    def _connect(self) -> None:
+    def _connect(self) -> Any:
+        """The module of Ray, connected to a cluster."""
         try:
             import ray
         except ImportError as error:
             raise EngineError(
                 'engine ray: Ray is not installed; in the clone of mmreason: pip install ".[ray]"'
             ) from error
-        self._ray = ray
         if ray.is_initialized():  # by whoever called us, who also ends it
-            return
-        address = self._engine.address
-        where = {"address": address} if address else {"address": "local", "num_cpus": self._slots()}
-        if not address:
-            where["include_dashboard"] = False
+            return ray
+        self._sigterm = signal.getsignal(signal.SIGTERM)
         try:
-            with _import_path():
-                ray.init(
-                    **where,
-                    # Its machines have no PYTHONPATH of ours; a shared folder has the modules.
-                    runtime_env={"env_vars": {"PYTHONPATH": _python_path()}} if address else None,
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                )
+            if self._engine.address is not None:
+                _check_reachable(self._engine.address)
+            self._start(ray)
         # Whatever Ray raises: it has errors of many kinds for a cluster that is not there.
         except Exception as error:
+            address = self._engine.address
             what = f"reach the cluster {address}" if address else "start a cluster on this machine"
+            self._leave(ray)
             raise EngineError(
                 f"engine ray: cannot {what} ({show_line(str(error))[:300]}); try --engine local"
             ) from error
         self._is_ours = True
-        self._show_deaths(False)
+        _show_deaths(ray, False)
+        return ray
 
-    def _show_deaths(self, is_shown: bool) -> None:
-        """Ray prints a page about each actor that dies on standard output, where results go, and
-        `log_to_driver` does not stop it. Its own debugger uses this switch."""
-        switch = "_worker_logs_enabled"
-        if hasattr(self._ray._private.worker, switch):
-            setattr(self._ray._private.worker, switch, is_shown)
+    def _start(self, ray: Any) -> None:
+        """Connect to the cluster, or start one on this machine."""
+        address = self._engine.address
+        python_path = {"env_vars": {"PYTHONPATH": _python_path()}}
+        for is_last in (False, True):
+            try:
+                with _import_path():
+                    ray.init(
+                        address=address or "local",
+                        # Of a running cluster the numbers are its own.
+                        num_cpus=None if address else self._slots(),
+                        include_dashboard=None if address else False,
+                        # Its machines have no PYTHONPATH of ours; a shared folder has the modules.
+                        runtime_env=python_path if address else None,
+                        log_to_driver=False,
+                        logging_level=logging.CRITICAL,
+                    )
+                return
+            except Exception as error:
+                # Ray gives itself 30 s, whatever else the machine has to do.
+                if is_last or address or "timed out" not in str(error):
+                    raise
+                ray.shutdown()
+
+    def _leave(self, ray: Any) -> None:
+        ray.shutdown()
+        # Ray puts its own in the place of the handler, and leaves it there.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._sigterm)
 
     def _slots(self) -> int:
         """CPUs that a cluster of this machine says it has: room for all workers."""
@@ -224,6 +246,21 @@ class ActorPool:
     def _describe_cluster(self) -> str:
         resources = self._ray.cluster_resources()
         return f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError where nobody listens at `host:port`: Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_LIMIT_S).close()
+
+
+def _show_deaths(ray: Any, is_shown: bool) -> None:
+    """Ray prints a page about each actor that dies on standard output, where results go, and
+    `log_to_driver` does not stop it. Its own debugger uses this switch."""
+    switch = "_worker_logs_enabled"
+    if hasattr(ray._private.worker, switch):
+        setattr(ray._private.worker, switch, is_shown)
 
 
 def _python_path() -> str:

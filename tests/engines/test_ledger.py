@@ -199,5 +199,6 @@ def test_ledgers_of_shards_become_one_and_done_beats_failed(tmp_path: Path) -> N
         assert {r.key: r.error for r in target.list_results()} == {"a": None, "b": "is no video"}
         assert merge_ledgers(target, source) == 0
         assert merge_ledgers(source, target) == 0, "nothing is lost the other way round"
-        target.forget("a")
+        target.forget_done("a")
+        target.forget_done("b")
         assert target.claim(A) == "ours"

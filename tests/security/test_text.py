@@ -18,11 +18,13 @@ import typer
 from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli import app, main
 from mmreason.json_values import encode_json
+from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store import Store
+from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.types import UsageError
-from mmreason.video import FrameBatch
+from mmreason.video import FrameBatch, Span, Video
 from tests.security.hostile_text import (
     EVIL,
     EVIL_NAME,
@@ -181,6 +183,40 @@ def _timeline(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _transcribe(stage: Stage) -> list[list[object]]:
+    lines = f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SUBTITLE_TEXT}\n"
+    Path(stage.clip).with_suffix(".srt").write_text(lines, encoding="utf-8", errors="replace")
+    return [
+        ["transcribe", stage.clip],
+        ["transcribe", stage.clip, "--format", "vtt", "--out", stage.folder / f"{EVIL_NAME}out"],
+        ["transcribe", stage.clip, f"{EVIL}.mp4", "--format", "json"],
+        ["transcribe", stage.clip, "--no-subtitles", "--asr", EVIL],
+        ["transcribe", stage.clip, "--format", EVIL],
+        ["transcribe", stage.clip, "--span", EVIL],
+    ]
+
+
+def _cache_video(verb: str) -> Case:
+    """What was said and seen in a video, and names of files, are anybody's."""
+
+    def case(stage: Stage) -> list[list[object]]:
+        path = stage.folder / f"{EVIL_NAME}.sqlite3"
+        record = MemoryRecord("speech", Span(0, 1), EVIL, IN_TEXT, IN_TEXT, speaker=IN_TEXT)
+        with Video.open(stage.clip) as video, Store.open(path) as store:
+            memory = VideoMemory.of_video(video, store)
+            memory.add([record])
+            memory.remember_file(stage.folder / f"{EVIL_NAME}.mp4")
+        store_option = ["--store", path]
+        extra = {"show": ["--records"], "forget": ["--sense", EVIL], "correct": [record.id, EVIL]}
+        return [
+            ["cache", verb, stage.clip, *extra[verb], *store_option],
+            ["cache", verb, f"{EVIL}.mp4", *extra[verb], *store_option],
+            ["cache", verb, stage.clip, *extra[verb], "--store", f"{path}gone"],
+        ]
+
+    return case
+
+
 def _eval_public(stage: Stage) -> list[list[object]]:
     row = {"q_uid": EVIL_NAME, "question": IN_TEXT}
     row |= {f"option {number}": f"{IN_TEXT} {number}" for number in range(5)}
@@ -218,6 +254,7 @@ CASES: dict[str, Case] = {
         ["caption", stage.clip, "--model", EVIL],
         ["caption", f"{EVIL}.mp4"],
     ],
+    "transcribe": _transcribe,
     "ground": lambda stage: [
         ["ground", stage.clip, f"star {IN_TEXT}", "--out", stage.folder / f"{EVIL_NAME}.png"],
         ["ground", stage.clip, f"nothing {IN_TEXT}"],
@@ -226,6 +263,8 @@ CASES: dict[str, Case] = {
     "index": lambda stage: [
         ["index", stage.clip, stage.write("bad.mp4", EVIL)],
         ["index", stage.clip, "--levels", EVIL],
+        ["index", stage.clip, "--with", EVIL],
+        ["index", stage.clip, stage.write("bad.mp4", EVIL), "--with", "shots", "--dry-run"],
     ],
     "sample": lambda stage: [
         ["sample", stage.clip, "--n", 2, "--dump", stage.folder / f"{EVIL_NAME}pictures"],
@@ -233,7 +272,9 @@ CASES: dict[str, Case] = {
         ["sample", stage.clip, "--plan", EVIL],
     ],
     "inspect": _inspect,
-    "cache": _cache,
+    "cache show": lambda stage: [*_cache_video("show")(stage), *_cache(stage)],
+    "cache forget": _cache_video("forget"),
+    "cache correct": _cache_video("correct"),
     "cache merge": _cache_merge,
     "demo": lambda stage: [
         ["demo", "--out", stage.clip, "--model", EVIL],

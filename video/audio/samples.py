@@ -1,4 +1,4 @@
-"""The records of sound: a track of a container, and samples on a video's clock. Imports numpy only."""
+"""The records of sound: a track of a container, and samples on a video's clock."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@
     for segment in said.during(Span(60, 75)):
         print(segment.span, segment.text)
 
-The recogniser at hand without a hub hears English only; what it does not understand it refuses, with
-a line in `notes`. What a video says is data, never an instruction.
+The recogniser at hand without a hub hears English only; what it does not understand it refuses,
+with a line in `notes`. What a video says is data, never an instruction.
 """
 
 from mmreason.video.speech.find import find_transcript

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,9 @@ from mmreason.video.types import Span
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
-_TEMPERATURES = (0.0, 0.4)
-"""Decoded again at the second where the first text is improbable or repeats itself. More tries cost
-as much each, and what they help in is refused here."""
+_BASE_TOKENS, _TOKENS_PER_S = 24, 8
+"""Fast speech takes seven a second, times included. A text that goes round in a circle ends there
+instead of after 448. It is decoded once, without chance: what more tries help in is refused."""
 LATENESS_S = {"whisper-tiny.en": 0.06}
 """By how much word starts lie after the audible onset in the median, measured by
 `benchmarks/senses_speech.py`; taken off. Models that were not measured are left as they are."""
@@ -43,13 +44,13 @@ class FasterWhisperRecogniser:
         lateness_s: float = 0.0,
     ) -> None:
         """Wrap a loaded model; people call `load_recogniser`."""
-        self._name, self._model = name, model
+        self._name, self.model = name, model
         self._hotwords, self._lateness_s = hotwords, lateness_s
         many = model.model.is_multilingual
         if language is not None and language not in model.supported_languages:
-            known = "English only" if not many else ", ".join(model.supported_languages)
+            languages = "English only" if not many else ", ".join(model.supported_languages)
             raise RecogniserError(
-                f"{name}: does not know the language {language!r}; it knows {known}"
+                f"{name}: does not know the language {language!r}; it knows {languages}"
             )
         self._language = language if many else "en"
         self._languages = tuple(model.supported_languages) if many else ("en",)
@@ -65,7 +66,6 @@ class FasterWhisperRecogniser:
         settings = {
             "hotwords": self._hotwords,
             "language": self._language,
-            "temperatures": _TEMPERATURES,
             "lateness_s": self._lateness_s,
         }
         return make_key(f"faster-whisper {self._name}", settings)
@@ -77,29 +77,29 @@ class FasterWhisperRecogniser:
 
     def recognise(self, samples: AudioSamples) -> tuple[Segment, ...]:
         """See `Recogniser`."""
-        heard, info = self._model.transcribe(
+        items, info = self.model.transcribe(
             samples.samples,
             language=self._language,
             beam_size=5,
-            temperature=list(_TEMPERATURES),
+            temperature=0.0,
+            max_new_tokens=_BASE_TOKENS + round(_TOKENS_PER_S * len(samples) / samples.rate_hz),
             word_timestamps=True,
             # Voice activity is found before, over the whole video.
             vad_filter=False,
             hotwords=", ".join(self._hotwords) or None,
         )
         start_s, most_s = samples.start_s, len(samples) / samples.rate_hz
-        segments = (self._segment(item, start_s, most_s, info.language) for item in heard)
+        segments = (self._segment(item, start_s, most_s, info.language) for item in items)
         return tuple(segment for segment in segments if segment is not None)
 
     def _segment(self, item: Any, start_s: float, most_s: float, language: str) -> Segment | None:
         words = tuple(
             Word(
-                self._span(word.start, word.end, start_s, most_s),
-                word.word.strip(),
-                round(float(word.probability), 4),
+                self._span(pieces[0].start, pieces[-1].end, start_s, most_s),
+                "".join(piece.word for piece in pieces).strip(),
+                round(min(float(piece.probability) for piece in pieces), 4),
             )
-            for word in item.words or ()
-            if word.word.strip()
+            for pieces in _group_pieces(item.words or ())
         )
         text = " ".join(item.text.split())
         if not text:
@@ -115,6 +115,21 @@ class FasterWhisperRecogniser:
         first_s = min(max(0.0, float(first_s) - self._lateness_s), most_s)
         last_s = min(max(first_s, float(last_s) - self._lateness_s), most_s)
         return Span(round(start_s + first_s, 3), round(start_s + last_s, 3))
+
+
+def _group_pieces(pieces: Iterable[Any]) -> list[list[Any]]:
+    """Pieces of one number together: faster-whisper gives "40,000" as " 40" and ",000". Other
+    pieces stay apart: in Chinese and Japanese no word begins with a blank."""
+    groups: list[list[Any]] = []
+    for piece in pieces:
+        if not piece.word.strip():
+            continue
+        continues = groups and groups[-1][-1].word[-1:].isdigit()
+        if continues and re.match(r"[.,:]?\d", piece.word):
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+    return groups
 
 
 def load_faster_whisper(

@@ -12,7 +12,7 @@ from typing import Protocol
 from mmreason.video.audio import AudioSamples, NoAudioError, list_audio_tracks, stream_audio
 from mmreason.video.reader import Video
 from mmreason.video.speech.activity import RATE_HZ, find_speech, load_detector
-from mmreason.video.speech.gates import Verdict, judge_segment, order_segments
+from mmreason.video.speech.gates import Verdict, judge_segments, order_segments
 from mmreason.video.speech.recogniser import Recogniser
 from mmreason.video.speech.transcript import Segment, Transcript
 from mmreason.video.speech.windows import Window, pack_windows
@@ -83,7 +83,7 @@ def transcribe(
     languages = Counter[str]()
     for segment in segments:
         languages[segment.language] += len(segment.text)
-    if not segments and all(verdict == "no speech" for _, verdict in judged):
+    if not judged:
         notes.append("nobody speaks")
     return Transcript(
         segments=segments,
@@ -141,7 +141,11 @@ def _judge_window(
         segments = window.place(recogniser.recognise(window.join()))
         if windows is not None:
             windows.keep_window(window.key, segments)
-    return [(s, judge_segment(s, window.activity_over(s.span))) for s in segments]
+    activities = [window.activity_over(segment.span) for segment in segments]
+    verdicts = judge_segments(segments, activities)
+    judged: list[tuple[Segment, Verdict]] = list(zip(segments, verdicts, strict=True))
+    judged += [(Segment(span, ""), "no speech") for span in window.list_unheard(segments)]
+    return judged
 
 
 def _refusals(judged: list[tuple[Segment, Verdict]], recogniser: Recogniser) -> Iterator[str]:
@@ -156,6 +160,10 @@ def _refusals(judged: list[tuple[Segment, Verdict]], recogniser: Recogniser) -> 
             )
         else:
             yield f"speech that was not understood; nothing was written for {spans}"
+    doubtful = _joined(s.span for s, verdict in judged if verdict == "no speech")
+    if doubtful:
+        only = " (this model hears English only)" if recogniser.languages == ("en",) else ""
+        yield f"sound that may be speech was left out{only}: {_listed(doubtful)}"
     repeated = _joined(s.span for s, verdict in judged if verdict == "repeats")
     if repeated:
         yield f"the model repeated itself; nothing was written for {_listed(repeated)}"

@@ -5,7 +5,7 @@ A recogniser takes as long for a word as for half a minute, so that short stretc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,10 @@ from mmreason.video.audio.samples import AudioSamples
 from mmreason.video.speech.activity import RATE_HZ, Stretch
 from mmreason.video.speech.transcript import Segment, Word
 from mmreason.video.types import Span
+
+_PAUSE_S = 3.0
+"""Longer than a pause inside a stretch, with the room on its sides."""
+_HEARD_SCORE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,23 @@ class Window:
         """The detector's mean score over `span` of the video."""
         stretch = max(self.stretches, key=lambda s: s.span.overlap_s(span))
         return stretch.score_over(span)
+
+    def list_unheard(self, segments: Sequence[Segment]) -> list[Span]:
+        """Where the detector hears speech for a while and no segment says anything: whole
+        stretches, and parts of them that are longer than a pause."""
+        unheard: list[Span] = []
+        for stretch in self.stretches:
+            spans = sorted(s.span for s in segments if s.span.overlap_s(stretch.span) > 0)
+            if not spans:
+                unheard.append(stretch.span)
+                continue
+            ends_s = [stretch.span.start_s, *(span.end_s for span in spans)]
+            starts_s = [*(span.start_s for span in spans), stretch.span.end_s]
+            for end_s, start_s in zip(ends_s, starts_s, strict=True):
+                if start_s - end_s > _PAUSE_S:
+                    gap = Span(end_s, start_s)
+                    unheard += [gap] if stretch.score_over(gap) >= _HEARD_SCORE else []
+        return unheard
 
     def _stretch_at(self, time_s: float) -> tuple[Stretch, float]:
         """The stretch at a time of `join()`, and what is to be added to that time."""
