@@ -200,8 +200,12 @@ def holds_subject(subject: Sequence[str], text: str) -> bool:
     words = [stem_word(word) for word in split_words(text)]
     likeness = LIKE_SOUND if held else LIKE_SOUND_ALONE
     is_like = all(
-        # Three letters are soon alike.
-        (held or len(stem) > 3) and any(sounds_like(stem, word, likeness) for word in words)
+        any(
+            sounds_like(stem, word, likeness)
+            # Alone, three letters are soon alike, and so are endings.
+            and (held or (len(stem) > 3 and stem[0] == word[0]))
+            for word in words
+        )
         for stem in subject
         if stem not in held
     )

@@ -146,7 +146,8 @@ _PERSON = re.compile(
 )
 _PLACE = re.compile(
     r"^\W*(?:where|(?:in |to |from )?(?:what|which) (?:city|town|country|place|room|building)"
-    r"\b|what (?:is|was) the (?:new )?(?:city|town|place|home|location|address)\b|(?:in |on )?(?:what|which) street\b)",
+    r"\b|what (?:is|was) the (?:new )?(?:city|town|place|home|location)\b"
+    r"|(?:in |on )?(?:what|which) street\b)",
     re.IGNORECASE,
 )
 _REASON = re.compile(
