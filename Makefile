@@ -17,8 +17,9 @@ WEIGHTS := build/weights/.complete
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed-senses
-	$(BIN)/mmreason weights get whisper-tiny.en minilm-l6 efficientnet-lite0
 	$(BIN)/mmreason demo --short
+	$(BIN)/mmreason weights get whisper-tiny.en minilm-l6 efficientnet-lite0
+	$(BIN)/mmreason demo --clip --short
 
 test: $(VENV)/.installed-dev $(WEIGHTS)
 	$(PYTEST) -m "not full"

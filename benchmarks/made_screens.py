@@ -192,14 +192,14 @@ def make_frame(
         if width > 1180 or y + 2 * size_px > 700:
             continue
         x = int(rng.integers(40, 1240 - width))
-        box = tuple(int(v) for v in draw.textbbox((x, y), text, font=font))
+        x1, y1, x2, y2 = (int(v) for v in draw.textbbox((x, y), text, font=font))
         stroke = max(1, size_px // 12) if ground == "photograph outlined" else 0
         if ground == "photograph box":
             draw.rectangle(
                 (x - 8, y - 6, x + width + 8, y + int(1.3 * size_px) + 4), fill=(20, 20, 30)
             )
         draw.text((x, y), text, font=font, fill=ink, stroke_width=stroke, stroke_fill=(0, 0, 0))
-        lines.append(MadeLine(text=text, box_px=box))
+        lines.append(MadeLine(text=text, box_px=(x1, y1, x2, y2)))
         y += int(size_px * 1.8) + int(rng.integers(10, 60))
     return MadeFrame(
         pixels=np.asarray(image), lines=tuple(lines), ground=ground, size_px=size_px, font=font_name
@@ -274,7 +274,7 @@ def make_slides(
     text_px = {"small text": 18}.get(kind, 34) * size_px[1] // 720
     slides = list(_plan_slides(rng, kind, duration_s, fps_hz, line_s, text_px, size_px, assets))
     lines = tuple(line for slide in slides for line in slide.lines)
-    inset = _moving_inset(assets, rng) if kind == "webcam" else None
+    inset = _moving_inset(assets, rng, size_px) if kind == "webcam" else None
     with av.open(str(path), "w") as container:
         options = {"preset": "ultrafast", "crf": "23"}
         stream = container.add_stream("libx264", rate=fps_hz, options=options)
@@ -454,15 +454,18 @@ def _draw_cursor(pixels: np.ndarray, place: np.ndarray) -> np.ndarray:
     return np.asarray(image)
 
 
-def _moving_inset(assets: Assets, rng: np.random.Generator) -> Callable[[float], np.ndarray]:
-    """A picture of 256x192 that moves all the time, as somebody before a camera does."""
+def _moving_inset(
+    assets: Assets, rng: np.random.Generator, size_px: tuple[int, int]
+) -> Callable[[float], np.ndarray]:
+    """A picture of a fifth of the width that moves all the time, as somebody before a camera."""
     names = sorted(assets.photographs)
     photograph = Image.fromarray(assets.photographs[names[int(rng.integers(len(names)))]])
-    big = np.asarray(photograph.resize((320, 256), Image.Resampling.BILINEAR))
+    width, height = size_px[0] // 5, size_px[0] * 3 // 20
+    big = np.asarray(photograph.resize((width * 5 // 4, height * 4 // 3)))
 
     def draw(time_s: float) -> np.ndarray:
-        x = int(32 + 30 * np.sin(time_s * 1.9))
-        y = int(32 + 30 * np.sin(time_s * 2.7 + 1))
-        return big[y : y + 192, x : x + 256]
+        x = int(width / 8 * (1 + np.sin(time_s * 1.9)))
+        y = int(height / 6 * (1 + np.sin(time_s * 2.7 + 1)))
+        return big[y : y + height, x : x + width]
 
     return draw

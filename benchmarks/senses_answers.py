@@ -138,9 +138,7 @@ def _ask_of_truth(
         said = tuple(s.span for s in truth.sentences if bare in s.text.lower())
         when = rng.choice(("When do they talk about {}?", "At what time is {} mentioned?"))
         questions.append(
-            AskedQuestion(
-                kind="when", text=when.format(fact.subject), spans=said, is_moment=True
-            )
+            AskedQuestion(kind="when", text=when.format(fact.subject), spans=said, is_moment=True)
         )
         questions.append(
             AskedQuestion(

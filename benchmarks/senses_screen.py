@@ -1,6 +1,6 @@
 """Measures the reading of screens on made frames, pictures without text and slide videos.
 
-    python benchmarks/senses_screen.py --out benchmarks/results/senses/screen.md
+    python -m benchmarks.senses_screen --out benchmarks/results/senses/screen.md
 
 Fonts and photographs are fetched with pip (`made_screens.gather_assets`); everything else is drawn
 from seeds. A word counts as right where it was read letter by letter, case included.
@@ -73,7 +73,7 @@ class VideoScore:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Measures the reading of screens.")
     parser.add_argument("--assets", type=Path, default=Path("build/screen-assets"))
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--blanks", type=int, default=100)
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         [
             "# Reading screens",
             "",
-            f"`python benchmarks/senses_screen.py --frames {options.frames} --blanks "
+            f"`python -m benchmarks.senses_screen --frames {options.frames} --blanks "
             f"{options.blanks} --seconds {options.seconds:g} --seed {options.seed}`, reader "
             f"{reader.name}, one thread.",
             "",

@@ -23,6 +23,7 @@ from mmreason.agent.build_index import (
     make_overview,
 )
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
+from mmreason.agent.hearing import hear_speech
 from mmreason.agent.loop import answer_loop
 from mmreason.agent.protocol import Inquiry
 from mmreason.agent.provenance import (
@@ -31,11 +32,13 @@ from mmreason.agent.provenance import (
 )
 from mmreason.agent.question import Question
 from mmreason.agent.quoting import SubtitleChoice, Transcript
+from mmreason.agent.record_passages import CHANNEL_OF
 from mmreason.agent.senses_reader import SensesReader
 from mmreason.agent.senses_run import SensesRun
 from mmreason.agent.stream import AnswerStream
 from mmreason.cache_folder import CacheFolderError, cache_folder
 from mmreason.grounding import Grounding
+from mmreason.language.fact_questions import SENSES
 from mmreason.language.validate import checked_options, checked_question, checked_span
 from mmreason.memory.caption_records import make_speech_records
 from mmreason.memory.hierarchy import plan_leaves
@@ -107,6 +110,8 @@ class Reasoner:
         self.store = Store.in_memory() if store is None else store
         self.embedder = Embedder("", embed) if callable(embed) else embed
         self.senses = senses
+        self.ears = senses or SensesReader()
+        """Hears for models where there are no subtitles."""
 
     @property
     def model(self) -> ChatModel:
@@ -375,6 +380,11 @@ class Reasoner:
             # Subtitles that the policy may not use are not even looked for.
             is_deaf = "speech" in stages_without(self.policy)
             lines = None if is_deaf else subtitles.for_video(source)
+            reads = choice is not None and choice.reads
+            if lines is None and not is_deaf and self._may_hear(question, reads):
+                limit = None if limit_s is None else limit_s - (time.perf_counter() - started)
+                memory = self.memory(source)
+                lines = yield from hear_speech(source, memory, self.ears, limit)
             transcript = Transcript.search(question, lines)
             passages = transcript.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
@@ -390,7 +400,7 @@ class Reasoner:
                 tier=tier_of(roles.observer, roles.reasoner),
                 takes_tools=roles.reasoner.takes_tools,
             )
-            if self.senses is not None and choice is not None and choice.reads:
+            if self.senses is not None and choice is not None and reads:
                 senses_run = SensesRun(
                     inquiry=inquiry,
                     source=source,
@@ -421,6 +431,12 @@ class Reasoner:
             )
             return build_answer(finished, source, toolbox, self.store)
 
+    def _may_hear(self, question: Question, reads: bool) -> bool:
+        """Whether a recogniser stands in for subtitles: for models that read what is said, unless
+        the caller wants no subtitles. The senses hear by themselves."""
+        is_reader = self.roles.reasoner.clip.reads_transcript and self.model.tier != "nano"
+        return is_reader and question.subtitles == "auto" and not reads
+
     def _toolbox(
         self,
         source: FrameSource,
@@ -440,6 +456,9 @@ class Reasoner:
             embed=None if self.embedder is None else self.embedder.embed,
             deadline_s=deadline_s,
             memory=self.memory(source),
+            hidden=frozenset(
+                CHANNEL_OF[sense] for sense in SENSES if sense in stages_without(self.policy)
+            ),
         )
 
     def _tree(self, source: FrameSource) -> Tree:

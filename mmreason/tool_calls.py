@@ -305,6 +305,23 @@ class ReadTranscript(AgentCall):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadScreen(AgentCall):
+    """Read what stands on the screen in a stretch, as far as it was read before. Asks no model.
+
+    Example:
+        >>> ReadScreen(span=Span(0, 600)).name
+        'screen'
+    """
+
+    span: Span
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "screen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scan(AgentCall):
     """Find the frames of a stretch that differ most. Asks no model."""
 
@@ -352,7 +369,7 @@ class WrittenAnswer(AgentCall):
         return "answer"
 
 
-MemoryCall = Overview | SearchMemory | ReadRecords | ReadTranscript
+MemoryCall = Overview | SearchMemory | ReadRecords | ReadTranscript | ReadScreen
 """Answered from what is known already: no frames, no model."""
 ToolCall = (
     Caption

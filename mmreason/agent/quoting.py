@@ -8,6 +8,7 @@ from typing import Any
 
 from mmreason.agent.loop import AnswerDraft, Decline
 from mmreason.agent.question import Question
+from mmreason.tools.toolbox import HEARD
 from mmreason.tools.transcript import (
     Passage,
     as_evidence,
@@ -82,12 +83,19 @@ class Transcript:
         """What the subtitles are called."""
         return "subtitles" if self.subtitles is None else self.subtitles.name
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether a recogniser heard it, and nobody wrote it."""
+        return self.subtitles is not None and self.subtitles.format == HEARD
+
     def complete(self, draft: AnswerDraft) -> AnswerDraft:
         """The draft with what the subtitles add: evidence for its answer; or, where there is none
         and no model has said that what is asked for is not there, the best passages as the
         answer."""
         if draft.decline is None:
-            support = find_support(draft.text, self.question.text, self.passages, self.name)
+            support = find_support(
+                draft.text, self.question.text, self.passages, self.name, is_heard=self.is_heard
+            )
             return replace(draft, evidence=draft.evidence + support)
         quoted = select_quotable(self.question.text, self.passages)
         if not quoted or draft.decline is Decline.ABSENT:
@@ -95,9 +103,9 @@ class Transcript:
         # A limit that ended the search stays the stop reason: a quotation does not undo it.
         by_itself = draft.stop_reason is StopReason.ABSTAINED
         return AnswerDraft(
-            text=format_quotation(quoted),
+            text=format_quotation(quoted, is_heard=self.is_heard),
             choice=find_quoted_option(self.question.options, quoted),
-            evidence=as_evidence(quoted, self.name),
+            evidence=as_evidence(quoted, self.name, is_heard=self.is_heard),
             stop_reason=StopReason.ANSWERED if by_itself else draft.stop_reason,
         )
 

@@ -34,6 +34,9 @@ SIMILAR_WORD = 0.82
 """Words this much alike count as the same: recognisers misspell names."""
 SIMILAR_LETTERS = 5
 """Shorter words must be the same."""
+LIKE_SOUND = 0.5
+"""Likeness of letters from which a word may be a misheard one beside another that is right."""
+LIKE_SOUND_ALONE = 0.65
 _SENTENCE_END = re.compile(r"(?<=[.?!\u2026])[\"'\u2019\u201d)]*\s+(?=[^\W_])")
 _ENDS = re.compile(r"[.?!\u2026][\"'\u2019\u201d)]*$")
 
@@ -110,6 +113,12 @@ def rank_passages(
         return ()
     # 1. By words: which of the topic each holds, and how rare that is.
     held = [match_topic(question.topic, passage.text) for passage in passages]
+    if question.subject:
+        # A subject that was misheard in part is held.
+        held = [
+            stems | set(question.subject) if holds_subject(question.subject, p.text) else stems
+            for stems, p in zip(held, passages, strict=True)
+        ]
     counts = Counter(stem for stems in held for stem in stems)
     weights = {stem: math.log(1 + len(passages) / max(1, counts[stem])) for stem in question.topic}
     total = sum(weights.values()) or 1.0
@@ -153,6 +162,29 @@ def sounds_like(stem: str, word: str, likeness: float) -> bool:
     """
     ratio = difflib.SequenceMatcher(None, stem, word, autojunk=False).ratio()
     return ratio >= likeness and (stem[0] == word[0] or stem[-2:] == word[-2:])
+
+
+def holds_subject(subject: Sequence[str], text: str) -> bool:
+    """Whether a text is about a subject: it holds all its words, or half of them and others that
+    sound like the rest, as recognisers write them.
+
+    Example:
+        >>> holds_subject(("library", "roof"), "The budget of the library rough is small.")
+        True
+        >>> holds_subject(("library", "roof"), "The budget of the library is small.")
+        False
+    """
+    held = match_topic(subject, text)
+    if len(held) == len(subject):
+        return True
+    words = [stem_word(word) for word in split_words(text)]
+    likeness = LIKE_SOUND if held else LIKE_SOUND_ALONE
+    is_like = all(
+        any(sounds_like(stem, word, likeness) for word in words)
+        for stem in subject
+        if stem not in held
+    )
+    return is_like and 2 * len(held) >= len(subject) - 1
 
 
 def stands_in(quote: str, records: Sequence[MemoryRecord]) -> bool:

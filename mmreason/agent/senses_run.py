@@ -26,6 +26,7 @@ from mmreason.senses import SenseMissingError, perceive
 from mmreason.tool_calls import AgentCall, ChoosePolicy, Perceive, ReadAgain, SearchMemory
 from mmreason.tools.calls import FAILURES, first_line
 from mmreason.tools.thumbnails import take_thumbnails
+from mmreason.tools.toolbox import HEARD
 from mmreason.types import (
     Answer,
     Check,
@@ -46,8 +47,6 @@ MOST_REREAD = 2
 """Passages of an answer that are read again."""
 MOST_TRIES = 3
 """Answers that a second reading contradicts before there is none."""
-HEARD = "speech recognition"
-"""Source of records that no subtitles are."""
 
 Steps = Generator[Step, None, None]
 
@@ -124,7 +123,7 @@ class SensesRun:
                 error=item.error or None,
             )
             started = time.perf_counter()
-        if not is_whole or (self._seconds_left() or 1.0) <= 0:
+        if not is_whole or self._is_late():
             self.spent = StopReason.BUDGET_SECONDS
 
     def _answer(self, fact: FactQuestion) -> Generator[Step, None, RecordAnswer]:
@@ -188,7 +187,7 @@ class SensesRun:
                 self.checks[passage] = Check(kind=CheckKind.TRANSCRIPT, by=source, agreed=True)
         reread = [passage for passage in answer.passages if passage not in self.checks]
         for passage in reread[:MOST_REREAD]:
-            if (self._seconds_left() or 1.0) <= 0:
+            if self._is_late():
                 self.spent = StopReason.BUDGET_SECONDS
                 return
             yield from self._read_again(fact, answer, passage)
@@ -306,6 +305,10 @@ class SensesRun:
     def _seconds_left(self) -> float | None:
         limit_s = self.inquiry.budget.seconds
         return None if limit_s is None else limit_s - (time.perf_counter() - self.started)
+
+    def _is_late(self) -> bool:
+        left_s = self._seconds_left()
+        return left_s is not None and left_s <= 0
 
     def _cost(self) -> Cost:
         spent = sum((step.cost for step in self.trace), Cost())

@@ -1,7 +1,7 @@
 """`mmreason demo`: a scripted world whose truth is known, one question about it, and the proof.
 
-`--check N` does the same for N fresh worlds and counts right answers with evidence that meets the
-truth.
+`--clip` shows a narrated clip instead (`demo_clip.py`). `--check N` asks about N fresh worlds and
+counts right answers with evidence that meets the truth.
 """
 
 from __future__ import annotations
@@ -84,6 +84,12 @@ def run_demo(
     short: Annotated[
         bool, typer.Option("--short", help="Print answer, evidence and cost in a line each.")
     ] = False,
+    clip: Annotated[
+        bool,
+        typer.Option(
+            "--clip", help="A narrated clip in place of a world: heard, read and recognised."
+        ),
+    ] = False,
     model: ModelName = "nano",
     store: StorePath = None,
     as_json: Json = False,
@@ -91,6 +97,13 @@ def run_demo(
     """Write a demo video, ask about it, and show the answer beside the truth."""
     from mmreason.types import UsageError
 
+    if clip:
+        from mmreason.cli.demo_clip import demo_clip
+
+        if check is not None or seed is not None or model != "nano":
+            raise UsageError("--clip has one clip and no model; leave out --check, --seed, --model")
+        demo_clip(folder, store, short=short, as_json=as_json)
+        return
     if check is None:
         with show_progress(f"loading {model}"):
             reasoner = load_reasoner(model, store)

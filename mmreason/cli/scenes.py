@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,9 +24,12 @@ from mmreason.video.types import Span
 
 if TYPE_CHECKING:
     from mmreason.library.scenes import SceneList
+    from mmreason.memory.records import MemoryRecord
 
 MOST_PRINTED_CHARACTERS = 200
 """Of what is said, written or seen in a scene; a page and JSON have all."""
+_SCENE_SUFFIXES = (".ffmetadata", ".txt", ".edl", ".otio")
+"""Formats that hold scenes; the others hold each line that was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +63,26 @@ def list_video_scenes(
     html: Annotated[
         Path | None, typer.Option(help="Write the scenes as a page with a picture each.")
     ] = None,
+    export: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Write what was found: lines to .csv, .md, .srt or .vtt; scenes as chapters to "
+            ".ffmetadata or .txt (YouTube), as a cut list to .edl or .otio. May be repeated."
+        ),
+    ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of exported lines only speech, screen, labels, visual; may be repeated."
+        ),
+    ] = None,
     store: StorePath = None,
     full_hash: FullHash = False,
     as_json: Json = False,
 ) -> None:
     """List the scenes of a video with what is said, written and seen in each."""
+    from mmreason.library.channels import read_channel_names
+    from mmreason.library.exports import check_export
     from mmreason.library.library import Library
     from mmreason.memory.store import Store
     from mmreason.video.files import check_writable
@@ -72,17 +91,23 @@ def list_video_scenes(
         raise UsageError(f"{path}: is a folder; name a video")
     if html is not None:
         check_writable(html)
+    for target in export or ():
+        check_export(target)
+    channels = read_channel_names(channel or ())
     with Store.open_default() if store is None else Store.open(store) as open_store:
         library = Library(path, open_store, embedder=None, full_hash=full_hash)
         if not library.videos:
             raise UsageError(f"{library.unreadable[0].path}: {library.unreadable[0].reason}")
         with show_progress("reading scenes"):
             scenes = library.scenes(library.videos[0])
+        records = library.read_records(library.videos[0])
+    for target in export or ():
+        _write_export(scenes, [r for r in records if r.channel in channels], target)
     if html is not None:
         _write_page(scenes, html)
     if as_json:
         print_json(to_json(_to_output(scenes, html)))
-    elif html is None:
+    elif html is None and not export:
         _print_scenes(scenes)
 
 
@@ -96,6 +121,35 @@ def _write_page(scenes: SceneList, html: Path) -> None:
         pictures = read_thumbnails(video, scenes.picture_times_s)
     write_atomic(html, scenes_page(scenes, pictures, html).encode("utf-8"))
     print_notice(f"page: {html}")
+
+
+def _write_export(scenes: SceneList, records: Sequence[MemoryRecord], target: Path) -> None:
+    from mmreason.library.exports import ExportItem, to_export_item, write_export
+    from mmreason.library.exports.timecode import find_frame_rate
+    from mmreason.video import Video
+
+    path = str(scenes.video.path)
+    if target.suffix.lower() in _SCENE_SUFFIXES:
+        items = [ExportItem(span=s.span, text=s.title, video=path) for s in scenes.scenes]
+    else:
+        items = [to_export_item(record, path) for record in records]
+    with Video.open(scenes.video.path) as video:
+        rate_hz: float | None = video.info.mean_fps_hz
+    try:
+        find_frame_rate(rate_hz)
+    except UsageError:
+        # What timecode does not count (a phone's own rate) is written at 25, which is told.
+        rate_hz = None
+    written = write_export(
+        items,
+        target,
+        duration_s=scenes.video.span.end_s,
+        fps_hz=rate_hz,
+        title=scenes.video.path.stem,
+    )
+    print_notice(f"export: {target}, {len(items)} {'line' if len(items) == 1 else 'lines'}")
+    for note in written.notes:
+        print_notice(f"note: {note}")
 
 
 def _print_scenes(scenes: SceneList) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -80,6 +80,8 @@ class UnreadableOutput:
 class SearchOutput:
     """What a search of videos found, the best first."""
 
+    video: str
+    """Path of the video where one was searched; empty for several."""
     text: str
     """What was looked for."""
     hits: tuple[HitOutput, ...]
@@ -162,7 +164,7 @@ def search_videos(
         if html is not None:
             _write_page(result, html)
     if as_json:
-        print_json(to_json(_to_output(result)))
+        print_json(to_json(_to_output(result, str(paths[0]) if len(paths) == 1 else "")))
     else:
         _print_result(result, patterns)
     if not result.hits:
@@ -210,7 +212,7 @@ def _read_part(
     return part
 
 
-def _load_embedder(name: str | None) -> Embedder | str:
+def _load_embedder(name: str | None) -> Embedder | Literal["auto"]:
     quiet_libraries()
     if name is None:
         return "auto"
@@ -238,8 +240,9 @@ def _search(
     return result
 
 
-def _to_output(result: LibraryResult) -> SearchOutput:
+def _to_output(result: LibraryResult, video: str) -> SearchOutput:
     return SearchOutput(
+        video=video,
         text=result.text,
         hits=tuple(
             HitOutput(

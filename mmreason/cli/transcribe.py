@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
@@ -35,7 +36,7 @@ from mmreason.json_values import to_json
 from mmreason.video.speech.transcript import Segment
 
 if TYPE_CHECKING:
-    from mmreason.video.speech import Recogniser, Transcript, TranscriptFormat
+    from mmreason.video.speech import Recogniser, Transcript, TranscriptFormat, WindowFile
     from mmreason.video.types import Span
 
 Format = Literal["srt", "vtt", "json", "text"]
@@ -115,7 +116,7 @@ def transcribe_files(
         names = ", ".join(get_args(Format))
         raise UsageError(f"--format {format_name}: expected one of {names}")
     chosen = cast("TranscriptFormat", format_name)
-    wanted_span = None if span is None else _parse_span(span)
+    span_s = None if span is None else _parse_span(span)
     engine_options = EngineOptions.of(
         engine=engine,
         workers=workers,
@@ -139,7 +140,7 @@ def transcribe_files(
             language=language,
             api_key_file=None if api_key_file is None else str(api_key_file.absolute()),
             served_model=served_model or "whisper-1",
-            span_s=None if wanted_span is None else (wanted_span.start_s, wanted_span.end_s),
+            span_s=None if span_s is None else (span_s.start_s, span_s.end_s),
             takes_subtitles=subtitles,
             format_name=chosen,
         )
@@ -151,33 +152,37 @@ def transcribe_files(
                 _print_written(value)
         finish_work(on_engine)
         return
-    with show_progress(f"loading {asr}"):
-        recogniser = load_recogniser(
-            asr,
-            hotwords=[name for name in names if name],
-            language=language,
-            api_key=api_key(asr, api_key_file, os.environ.get("OPENAI_API_KEY")),
-            served_model=served_model or "whisper-1",
-        )
     taken: set[Path] = set()
 
+    @cache
+    def load() -> Recogniser:
+        # At the first file that needs it: subtitles may be there for all of them.
+        with show_progress(f"loading {asr}"):
+            return load_recogniser(
+                asr,
+                hotwords=[name for name in names if name],
+                language=language,
+                api_key=api_key(asr, api_key_file, os.environ.get("OPENAI_API_KEY")),
+                served_model=served_model or "whisper-1",
+            )
+
     def act(path: Path) -> TranscribedFile:
-        said = transcribe_file(path, recogniser, wanted_span, language, subtitles)
+        transcript = transcribe_file(path, load, span_s, language, subtitles)
         target = None if out is None else name_target(out, path, chosen, taken)
         if target is not None:
-            write_target(said, target, chosen)
+            write_target(transcript, target, chosen)
         done = TranscribedFile(
             path=str(path),
-            language=said.language,
-            source=said.source,
-            model=said.model,
-            segments=said.segments,
-            notes=said.notes,
+            language=transcript.language,
+            source=transcript.source,
+            model=transcript.model,
+            segments=transcript.segments,
+            notes=transcript.notes,
             out="" if target is None else str(target),
         )
         # As each file is done: an interruption keeps what was printed.
         if not as_json:
-            _print_file(done, said, chosen, many=inputs.many)
+            _print_file(done, transcript, chosen, many=inputs.many)
         return done
 
     work = work_through(paths, act, "transcribing")
@@ -188,32 +193,48 @@ def transcribe_files(
 
 def transcribe_file(
     path: Path,
-    recogniser: Recogniser,
+    load: Callable[[], Recogniser],
     span: Span | None,
     language: str | None,
     takes_subtitles: bool,
 ) -> Transcript:
-    from mmreason.cache_folder import cache_folder
+    from mmreason.video.audio import list_audio_tracks
     from mmreason.video.backends.base import check_file
-    from mmreason.video.files import hash_content
-    from mmreason.video.speech import find_transcript, open_window_file, transcribe
+    from mmreason.video.speech import Transcript, find_transcript, transcribe
     from mmreason.video.types import format_time
 
     check_file(path)
-    windows = open_window_file(cache_folder() / "speech", hash_content(path), recogniser)
+    read = find_transcript(path, language=language, span=span) if takes_subtitles else None
+    if read is not None and read.source:
+        return read
+    notes = () if read is None else read.notes
+    # Before a recogniser is loaded for nothing.
+    if not list_audio_tracks(path):
+        return Transcript(segments=(), source="", notes=(*notes, "has no sound"))
+    recogniser = load()
+    windows, fault = _open_windows(path, recogniser)
     with show_progress(path.name) as say:
 
         def tell(done_s: float, total_s: float | None) -> None:
             total = "" if total_s is None else f" of {format_time(total_s)}"
             say(f"{path.name}: {format_time(done_s)}{total}")
 
-        if not takes_subtitles:
-            return transcribe(path, recogniser, span=span, on_progress=tell, windows=windows)
-        said = find_transcript(
-            path, recogniser, language=language, span=span, on_progress=tell, windows=windows
-        )
-    assert said is not None  # there is a recogniser
-    return said
+        heard = transcribe(path, recogniser, span=span, on_progress=tell, windows=windows)
+    fault = fault or ("" if windows is None else windows.fault)
+    unkept = (f"what was heard is not kept for another run: {fault}",) if fault else ()
+    return replace(heard, notes=(*notes, *heard.notes, *unkept))
+
+
+def _open_windows(path: Path, recogniser: Recogniser) -> tuple[WindowFile | None, str]:
+    """Where what is heard in `path` is kept, or why it is not."""
+    from mmreason.cache_folder import CacheFolderError, cache_folder
+    from mmreason.video.files import hash_content
+    from mmreason.video.speech import open_window_file
+
+    try:
+        return open_window_file(cache_folder() / "speech", hash_content(path), recogniser), ""
+    except (OSError, CacheFolderError) as error:
+        return None, str(error)
 
 
 def name_target(folder: Path, path: Path, chosen: TranscriptFormat, taken: set[Path]) -> Path:
@@ -229,7 +250,7 @@ def name_target(folder: Path, path: Path, chosen: TranscriptFormat, taken: set[P
     return target
 
 
-def write_target(said: Transcript, target: Path, chosen: TranscriptFormat) -> None:
+def write_target(transcript: Transcript, target: Path, chosen: TranscriptFormat) -> None:
     """Raises ValueError where the file is there already: nothing is overwritten."""
     from mmreason.video.files import write_atomic
     from mmreason.video.speech.writers import write_transcript
@@ -239,7 +260,7 @@ def write_target(said: Transcript, target: Path, chosen: TranscriptFormat) -> No
             f"{target} is there already and is not overwritten; remove it or give "
             "another folder with --out"
         )
-    write_atomic(target, write_transcript(said, chosen).encode())
+    write_atomic(target, write_transcript(transcript, chosen).encode())
 
 
 def _print_written(value: Mapping[str, Any]) -> None:
@@ -253,7 +274,7 @@ def _print_written(value: Mapping[str, Any]) -> None:
 
 
 def _print_file(
-    done: TranscribedFile, said: Transcript, chosen: TranscriptFormat, *, many: bool
+    done: TranscribedFile, transcript: Transcript, chosen: TranscriptFormat, *, many: bool
 ) -> None:
     from mmreason.report.text import format_count
     from mmreason.video.speech.writers import write_transcript
@@ -264,7 +285,7 @@ def _print_file(
     else:
         if many:
             print_line(f"{done.path}: {lines} of speech")
-        for row in write_transcript(said, chosen).splitlines():
+        for row in write_transcript(transcript, chosen).splitlines():
             print_line(row)
     for note in done.notes:
         print_notice(f"{done.path}: {note}")

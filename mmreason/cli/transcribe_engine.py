@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ class TranscribeSettings:
 class TranscribeParts:
     """What works on files in a worker."""
 
-    recogniser: Recogniser
+    load: Callable[[], Recogniser]
+    """Gives the recogniser: loaded at the first file without subtitles."""
     settings: TranscribeSettings
 
 
@@ -77,36 +79,40 @@ def transcribe_on_engine(
 
 
 def set_up_worker(settings: Mapping[str, Any]) -> TranscribeParts:
-    """The recogniser of a worker."""
+    """What a worker works with."""
     asked = TranscribeSettings(**settings)
     key_file = None if asked.api_key_file is None else Path(asked.api_key_file)
-    recogniser = load_recogniser(
-        asked.asr,
-        hotwords=list(asked.hotwords),
-        language=asked.language,
-        api_key=api_key(asked.asr, key_file, os.environ.get("OPENAI_API_KEY")),
-        served_model=asked.served_model,
-    )
-    return TranscribeParts(recogniser=recogniser, settings=asked)
+
+    @cache
+    def load() -> Recogniser:
+        return load_recogniser(
+            asked.asr,
+            hotwords=list(asked.hotwords),
+            language=asked.language,
+            api_key=api_key(asked.asr, key_file, os.environ.get("OPENAI_API_KEY")),
+            served_model=asked.served_model,
+        )
+
+    return TranscribeParts(load=load, settings=asked)
 
 
 def transcribe_job(job: Job, parts: TranscribeParts) -> dict[str, Any]:
     """One file of an engine."""
     asked = parts.settings
     span = None if asked.span_s is None else Span(*asked.span_s)
-    said = transcribe_file(
-        Path(job.address), parts.recogniser, span, asked.language, asked.takes_subtitles
+    transcript = transcribe_file(
+        Path(job.address), parts.load, span, asked.language, asked.takes_subtitles
     )
     target = job.settings["target"]
     if target is not None:
-        write_target(said, Path(target), asked.format_name)
+        write_target(transcript, Path(target), asked.format_name)
     done = TranscribedFile(
         path=job.address,
-        language=said.language,
-        source=said.source,
-        model=said.model,
-        segments=said.segments,
-        notes=said.notes,
+        language=transcript.language,
+        source=transcript.source,
+        model=transcript.model,
+        segments=transcript.segments,
+        notes=transcript.notes,
         out=target or "",
     )
     return to_json(done)

@@ -215,8 +215,10 @@ def _read_subject(query: str) -> frozenset[str]:
         # "does the museum open", "is the tent kept": the verb comes last.
         is_ended = end < len(words) and words[end] in _STOPS_VERB
         if len(nouns) > 1 and not is_ended:
-            has_verb = bool(_DOES & set(words[:first])) or _DONE.match(nouns[-1]) is not None
-            nouns = nouns[:-1] if has_verb and not counts else nouns
+            done = next((i for i, noun in enumerate(nouns) if i and _DONE.match(noun)), None)
+            if done is None and not counts and _DOES & set(words[:first]):
+                done = len(nouns) - 1
+            nouns = nouns[:done]
         content = [noun for noun in nouns if noun not in _FRAME_WORDS and noun not in STOP_WORDS]
         subject = content or subject
     return frozenset(map(stem_word, subject))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,20 +23,38 @@ from mmreason.library.join_hits import FoundRecord, join_neighbours
 from mmreason.library.results import LibraryHit, LibraryResult
 from mmreason.library.search_index import Filters, LibraryIndex, Ranking
 from mmreason.library.videos import LibraryVideo, UnreadableVideo, open_videos
-from mmreason.memory.hierarchy import measure_covered_s
 from mmreason.memory.records import MOST_HITS, MemoryRecord
 from mmreason.memory.store import Store
 from mmreason.memory.vector_index import Embedder
 from mmreason.types import UsageError
 from mmreason.video.files import list_videos
-from mmreason.video.types import Span
+from mmreason.video.types import Span, VideoError
 
 if TYPE_CHECKING:
     from mmreason.library.scenes import SceneList
+    from mmreason.senses import Senses, SenseStep
 
 DEFAULT_EMBEDDER = "minilm-l6"
+ROWS_PER_HIT = 12
+"""Records that are looked at for each hit, most of which lie beside a better one."""
 LONGEST_TIME_S = 1e9
 """Of a filter without an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedVideo:
+    """What the senses found in one video.
+
+    Example:
+        >>> Library("talks").index(["speech"])[0].records  # doctest: +SKIP
+        42
+    """
+
+    video: LibraryVideo
+    records: int
+    """That are new."""
+    errors: tuple[str, ...]
+    """What could not be had, a line each: a sense that is not installed, a stretch that failed."""
 
 
 class Library:
@@ -93,9 +112,9 @@ class Library:
 
     @cached_property
     def _loaded_embedder(self) -> tuple[Embedder | None, str]:
-        if self._embedder != "auto":
-            return self._embedder, ""
-        return load_default_embedder()
+        if isinstance(self._embedder, str):
+            return load_default_embedder()
+        return self._embedder, ""
 
     @cached_property
     def _index(self) -> LibraryIndex:
@@ -129,7 +148,7 @@ class Library:
             records = self._index.records
             found = (
                 FoundRecord(int(self._index.video_of[r.row]), records[r.row], r.similarity)
-                for r in ranking.rows
+                for r in ranking.rows[: ROWS_PER_HIT * limit]
             )
             joined = join_neighbours(list(found))[:limit]
             searched = range(len(self.videos)) if filters.videos is None else filters.videos
@@ -156,9 +175,40 @@ class Library:
                 videos=len(searched),
                 not_indexed=len(set(self._index.not_indexed) & set(searched)),
                 unreadable=self.unreadable,
-                covered_s=sum(map(self._measure_covered_s, searched)),
+                covered_s=self._index.sum_covered_s(searched),
                 duration_s=sum(self.videos[i].span.duration_s for i in searched),
             )
+
+    def index(
+        self,
+        with_: Sequence[str] | None = None,
+        *,
+        senses: Senses | None = None,
+        on_progress: Callable[[LibraryVideo, SenseStep], None] | None = None,
+    ) -> tuple[IndexedVideo, ...]:
+        """Have the senses of these names (None: all that are installed) go through each video, as
+        `mmreason index --with` does: only what is missing is made, and kept stretch by stretch.
+        `senses` are those loaded before. UsageError for a name that is none."""
+        from mmreason.memory.video_memory import VideoMemory
+        from mmreason.senses import load_senses, perceive
+        from mmreason.video import Video
+
+        loaded = load_senses(with_) if senses is None else senses
+        done: list[IndexedVideo] = []
+        for video in self.videos:
+            records, errors = 0, dict.fromkeys(loaded.missing.values())
+            try:
+                with Video.open(video.path, full_hash=self._full_hash) as opened:
+                    memory = VideoMemory.of_video(opened, self._store)
+                    for step in perceive(opened, memory, loaded, with_):
+                        records += step.records if step.is_new else 0
+                        errors |= {step.error: None} if step.error else {}
+                        if on_progress is not None:
+                            on_progress(video, step)
+            except (VideoError, OSError) as error:
+                errors[str(error)] = None  # one file that went away does not stop the others
+            done.append(IndexedVideo(video, records, tuple(errors)))
+        return tuple(done)
 
     def read_records(self, video: LibraryVideo) -> tuple[MemoryRecord, ...]:
         """All that is known of one video, subtitles included, by time. UsageError where it is none
@@ -214,11 +264,6 @@ class Library:
         last_s = until.timestamp() if until else float("inf")
         chosen = (i for i, v in enumerate(self.videos) if first_s <= v.modified_s < last_s)
         return frozenset(chosen)
-
-    def _measure_covered_s(self, video: int) -> float:
-        rows = self._index.rows_of(video)
-        records = [self._index.records[row] for row in rows]
-        return measure_covered_s([record for record in records if record.channel == "event"])
 
     def _list_notes(self, ranking: Ranking, has_hits: bool) -> Iterator[str]:
         if not has_hits:

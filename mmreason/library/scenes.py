@@ -37,6 +37,12 @@ class Scene:
         """(kind, texts), for people."""
         return (("said", self.said), ("written", self.written), ("seen", self.seen))
 
+    @property
+    def title(self) -> str:
+        """What stands in it, or what is seen or said first; of a scene without words its number."""
+        texts = (*self.written[:1], *self.seen[:1], *self.said[:1])
+        return texts[0] if texts else f"Scene {self.number}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneList:

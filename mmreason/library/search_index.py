@@ -4,12 +4,14 @@ or far, among all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from mmreason.library.label_questions import reduce_to_things
 from mmreason.library.videos import LibraryVideo, add_subtitles, is_indexed
+from mmreason.memory.hierarchy import measure_covered_s
 from mmreason.memory.ranking import (
     COVERAGE_FLOOR,
     COVERAGE_WITH_MEANING,
@@ -19,7 +21,7 @@ from mmreason.memory.ranking import (
 from mmreason.memory.record_columns import RecordColumns
 from mmreason.memory.records import CHANNELS, Channel, MemoryQuery, MemoryRecord
 from mmreason.memory.store import Store
-from mmreason.memory.text_index import TextIndex, TextSearch
+from mmreason.memory.text_index import TextIndex, TextMatch, TextSearch
 from mmreason.memory.vector_index import Embedder, VectorIndex
 from mmreason.video.types import Span
 
@@ -60,6 +62,8 @@ class _VideoState:
     last_number: int = 0
     is_indexed: bool = False
     looked_for_subtitles: bool = False
+    covered_s: float = 0.0
+    """Seconds that descriptions speak of."""
     other_models: dict[str, int] = field(default_factory=dict)
 
 
@@ -113,6 +117,10 @@ class LibraryIndex:
             for name, count in state.other_models.items():
                 counts[name] = counts.get(name, 0) + count
         return counts
+
+    def sum_covered_s(self, videos: Iterable[int]) -> float:
+        """Seconds of these videos that descriptions speak of."""
+        return sum(self._states[video].covered_s for video in videos)
 
     def rows_of(self, video: int) -> np.ndarray:
         """Rows of the records of one video that are searched, int64 (n,)."""
@@ -183,7 +191,7 @@ class LibraryIndex:
         self._channel = np.array([number[r.channel] for r in self.records], np.int8)
         self._start_s = np.array([r.span.start_s for r in self.records])
         self._end_s = np.array([r.span.end_s for r in self.records])
-        everything = MemoryQuery("all")
+        everything = MemoryQuery("all", channels=CHANNELS)
         order = np.argsort(self.video_of, kind="stable")
         edges = np.searchsorted(self.video_of[order], np.arange(len(self._videos) + 1))
         for i, state in enumerate(self._states):
@@ -192,7 +200,15 @@ class LibraryIndex:
             state.is_indexed |= is_indexed(records)
             columns = RecordColumns.of(records)
             model = columns.choose_model(self._model)
-            self._is_searched[rows] = columns.select(everything, model)
+            selected = columns.select(everything, model)
+            self._is_searched[rows] = selected
+            state.covered_s = measure_covered_s(
+                [
+                    r
+                    for r, is_on in zip(records, selected, strict=True)
+                    if is_on and r.channel == "event"
+                ]
+            )
             state.other_models = columns.count_others(model)
 
     def search(self, text: str, filters: Filters) -> Ranking:
@@ -203,7 +219,8 @@ class LibraryIndex:
             return Ranking((), TextSearch(()), is_empty=True, unembedded=0)
         words = self._words.search(text, allowed)
         if self._vectors is None:
-            rows = fuse_rankings(words.matches, np.zeros(0), 0.0)
+            matches = self._put_labels_first(text, words.matches, allowed, COVERAGE_WITH_MEANING)
+            rows = fuse_rankings(matches, np.zeros(0), 0.0)
             return Ranking(rows, words, is_empty=False, unembedded=0)
         unembedded = self._embed_missing(np.flatnonzero(allowed))
         # Minus infinity keeps what is not allowed out of the ranking.
@@ -211,8 +228,21 @@ class LibraryIndex:
         # Where much has no embedding, its words are all there is to find it by.
         coverage = COVERAGE_FLOOR if unembedded else COVERAGE_WITH_MEANING
         floor = self._vectors.measure_floor()
-        rows = fuse_rankings(words.matches, cosines, floor, least_coverage=coverage)
+        matches = self._put_labels_first(text, words.matches, allowed, coverage)
+        rows = fuse_rankings(matches, cosines, floor, least_coverage=coverage)
         return Ranking(rows, words, is_empty=False, unembedded=unembedded)
+
+    def _put_labels_first(
+        self, text: str, matches: tuple[TextMatch, ...], allowed: np.ndarray, coverage: float
+    ) -> tuple[TextMatch, ...]:
+        """`matches` behind the labels that name the things of a question."""
+        is_label = allowed & (self._channel == CHANNELS.index("label"))
+        if not is_label.any():
+            return matches
+        named = self._words.search(reduce_to_things(text), is_label).matches
+        labels = tuple(match for match in named if match.coverage >= coverage)
+        rows = {match.row for match in labels}
+        return (*labels, *(match for match in matches if match.row not in rows))
 
     def _select(self, filters: Filters) -> np.ndarray:
         numbers = [CHANNELS.index(channel) for channel in filters.channels]

@@ -11,6 +11,7 @@
   const MOST_STACKED = 4;
   const ROW_PX = 22;
   const NARROWEST_PX = 5;
+  const GROUP_PX = 26;
   const LONGEST_DRAWN_PX = 8000000;
 
   // Every row once, by time; lanes hold numbers of rows.
@@ -79,12 +80,16 @@
       const width = Math.max(NARROWEST_PX, toPx(row.end_s) - x - 1);
       const before = lastOf[row.stack];
       const isHit = found !== null && found.has(row);
-      if (before && x < before.right + 1 && before.isHit === isHit) {
+      if (before && x < before.right + 1 && before.isHit === isHit && x < before.x + GROUP_PX) {
         before.right = Math.max(before.right, x + width);
         before.count += 1;
         before.element.style.width = before.right - before.x + "px";
-        before.element.textContent = before.count + "x";
+        before.element.textContent = before.count;
         before.element.title = before.count + " lines from " + formatTime(before.row.start_s);
+        before.element.onclick = () => {
+          setZoom(zoom * 8, before.row.start_s);
+          openRow(before.row);
+        };
         continue;
       }
       const element = makeElement("button", "mmr-item mmr-kind-" + data.lanes[number].kind);

@@ -104,7 +104,7 @@ def plan_picture_times(span: Span, shots: Sequence[Span], most: int) -> list[flo
         >>> plan_picture_times(Span(0, 100), [Span(0, 98), Span(98, 100)], 4)
         [12.25, 36.75, 61.25, 85.75]
         >>> len(plan_picture_times(Span(0, 100), [Span(0, 98), Span(98, 100)], 100))
-        41
+        40
     """
     longest_s = max(span.duration_s / min(_PICTURES_APART, most), 1e-3)
     times_s: list[float] = []

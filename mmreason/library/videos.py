@@ -89,7 +89,10 @@ def add_subtitles(video: LibraryVideo, store: Store) -> None:
     from mmreason.memory.caption_records import make_speech_records
     from mmreason.video.subtitles import find_subtitles
 
-    subtitles = find_subtitles(video.path)
+    try:
+        subtitles = find_subtitles(video.path)
+    except VideoError:
+        return  # the file is gone since it was opened; what is known of it stays
     if subtitles is not None:
         store.add_records(
             video.content_hash, make_speech_records(subtitles), name=video.memory_name

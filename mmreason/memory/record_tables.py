@@ -86,7 +86,8 @@ def insert_records(
             f"and {len(records):,} more were to be added"
         )
     new = size = 0
-    for record in without_corrected(records, select_corrections(connection, video)):
+    writable = tuple(map(_make_writable, records))
+    for record in without_corrected(writable, select_corrections(connection, video)):
         row = (video, record.id, record.channel, *record.span_us, record.text, record.source)
         # INSERT OR IGNORE: the row count is 0 for a record that is there already.
         box = "" if record.box_px is None else json.dumps([round(x, 1) for x in record.box_px])
@@ -124,7 +125,7 @@ def correct_record(
     is nothing in its place. Returns the new record."""
     new = None
     if text.strip():
-        new = replace(record, text=text, source=BY_HAND, model="", confidence=None)
+        new = _make_writable(replace(record, text=text, source=BY_HAND, model="", confidence=None))
     correction = Correction(
         record.id, record.channel, record.span, record.text, new.id if new else ""
     )
@@ -201,6 +202,18 @@ def delete_memory(connection: sqlite3.Connection, video: str) -> None:
     """Forget all that is known of one video."""
     for table in MEMORY_TABLES:
         connection.execute(f"DELETE FROM {table} WHERE video = ?", (video,))
+
+
+def _make_writable(record: MemoryRecord) -> MemoryRecord:
+    """The record without halves of surrogate pairs, which stand for bytes of a file's name that are
+    no text: SQLite does not take them."""
+    try:
+        "".join((record.text, record.source, record.model, record.speaker)).encode()
+    except UnicodeEncodeError:
+        texts = (record.text, record.source, record.model, record.speaker)
+        text, source, model, speaker = (t.encode(errors="replace").decode() for t in texts)
+        return replace(record, text=text, source=source, model=model, speaker=speaker)
+    return record
 
 
 def _to_blob(vector: np.ndarray) -> bytes:

@@ -154,7 +154,7 @@ def _sum_run(stretches: Sequence[Stretch]) -> SenseRun:
 def insert_stretch(connection: sqlite3.Connection, video: str, stretch: Stretch) -> bool:
     """Write a stretch down; one that failed before is replaced. False, and nothing is written,
     where it was done already: then its records are there too."""
-    key = (video, stretch.sense, stretch.part, *_to_us(stretch.span))
+    key = (video, stretch.sense, show_line(stretch.part), *_to_us(stretch.span))
     row = connection.execute(_SELECT_ONE, key).fetchone()
     earlier = None if row is None else _read_stretch((stretch.sense, stretch.part, *key[3:], *row))
     if earlier is not None and earlier.recipe == stretch.recipe and not earlier.has_failed:

@@ -488,6 +488,11 @@ class _Translated:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
+        if isinstance(error, sqlite3.OperationalError) and "is full" in str(error):
+            raise UsageError(
+                f"store {self._path} cannot grow ({error}); what it holds is sound: make room and "
+                "run it again"
+            ) from error
         if isinstance(error, sqlite3.DatabaseError):
             raise UsageError(
                 f"store {self._path} cannot be used ({error}); delete it or give another path"

@@ -19,6 +19,7 @@ from mmreason.senses.parts import (
     Senses,
     read_sense_names,
 )
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameSource, Span, VideoError
 
 
@@ -97,6 +98,8 @@ def perceive(
                 note = f"another process is at work on it ({busy})"
                 yield SenseStep(sense=name, part=plan.part, span=whole, notes=(note,), is_new=False)
                 continue
+            # As it stands in the ledger: a part may be called by the path of a folder.
+            plan = replace(plan, part=show_line(plan.part))
             if name == "labels":
                 # Cheaper than finding them once more.
                 shots = tuple(record.span for record in memory.select_leaves("shot"))

@@ -105,6 +105,16 @@ class TranscriptResult(ToolResult):
     notes: list[str]
 
 
+class ScreenTextResult(ToolResult):
+    """What stands written on the screen, in order of time, as far as it was read before."""
+
+    lines: list[RecordResult]
+    line_count: int
+    """Lines of the whole stretch."""
+    note: str
+    """What to do where nothing is known."""
+
+
 def tell_overview(memory: VideoMemory, video: Span, part: Span | None) -> OverviewResult:
     """Root and scenes, of which those of `part` alone where it is given."""
     upper = memory.overview(part)
@@ -138,6 +148,17 @@ def tell_hits(memory: VideoMemory, query: MemoryQuery, video: Span) -> SearchToo
         covered_s=round(memory.measure_covered_s(), 3),
         duration_s=round(video.duration_s, 6),
         note=found.note,
+    )
+
+
+def tell_screen_text(memory: VideoMemory, part: Span) -> ScreenTextResult:
+    """The texts whose time meets `part`, as many as one call gives."""
+    records = memory.select_leaves("screen_text")
+    inside = [record for record in records if record.span.overlap_s(part) > 0]
+    return ScreenTextResult(
+        lines=[RecordResult.of(record) for record in inside[:MOST_LINES]],
+        line_count=len(inside),
+        note="" if inside else "no screen was read here: `mmreason index --with screen` does",
     )
 
 

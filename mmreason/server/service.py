@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from mmreason.agent.hearing import read_heard
 from mmreason.language.validate import checked_options, checked_part, checked_question
 from mmreason.memory.caption_records import make_speech_records
 from mmreason.memory.records import MemoryQuery, read_channels
 from mmreason.memory.store import Store
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.server.call import Call, CallLimits
-from mmreason.server.known import tell_hits, tell_overview, tell_transcript
+from mmreason.server.known import tell_hits, tell_overview, tell_screen_text, tell_transcript
 from mmreason.server.results import (
     AskResult,
     CaptionResult,
@@ -265,7 +266,17 @@ class VideoService:
         with self._opened(call, video) as (file, opened):
             part = checked_part(start_s, end_s, opened.info)
             lines = self._subtitles(call, file, opened, subtitles)
+            if lines is None:
+                lines = read_heard(self._memory(opened, None))
         return ToolOutput(tell_transcript(lines, part))
+
+    def screen_text(
+        self, call: Call, video: str, start_s: float | None, end_s: float | None
+    ) -> ToolOutput:
+        """A `ScreenTextResult` of the part between two times. Asks no model."""
+        with self._opened(call, video) as (_, opened):
+            part = checked_part(start_s, end_s, opened.info)
+            return ToolOutput(tell_screen_text(self._memory(opened, None), part))
 
     def _subtitles(
         self, call: Call, file: BinaryIO, video: Video, name: str | None = None

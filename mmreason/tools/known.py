@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
-from mmreason.memory.records import Channel, MemoryQuery, MemoryRecord
+from mmreason.memory.records import CHANNELS, Channel, MemoryQuery, MemoryRecord
 from mmreason.memory.video_memory import VideoMemory
-from mmreason.tool_calls import MemoryCall, Overview, ReadRecords, SearchMemory
+from mmreason.tool_calls import MemoryCall, Overview, ReadRecords, ReadScreen, SearchMemory
+from mmreason.tools.transcript import plain_line
 from mmreason.types import Note, Observation
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import Span
@@ -24,23 +25,29 @@ PASSAGE_CHARACTERS = 400
 """Of a passage in outline."""
 _RECORD_ID = re.compile(r"^\[([a-z]{2}-[a-z2-7]{8})\]", re.MULTILINE)
 NOTHING_READ = "nothing was read of the video yet: search, or look at it"
+MOST_SCREEN_LINES = 100
+"""Of a screen that is read in one call."""
+NO_SCREEN = "no text on the screen is known here: look at it, or index the video with its screens"
 NOTHING_SAID = "nothing is said here, as far as the subtitles tell"
 
 
 def answer_from_memory(
-    call: MemoryCall, memory: VideoMemory, subtitles: Subtitles | None
+    call: MemoryCall,
+    memory: VideoMemory,
+    subtitles: Subtitles | None,
+    hidden: frozenset[Channel] = frozenset(),
 ) -> Observation:
-    """What a call tells. Raises UsageError for a query that cannot be asked."""
+    """What a call tells, without the `hidden` channels. Raises UsageError for a query that cannot
+    be asked."""
     if isinstance(call, Overview):
         overview = memory.select_leaves("event") if call.leaves else memory.overview(call.span)
         return _observe(call.span, overview, "" if overview else NOTHING_READ)
     if isinstance(call, SearchMemory):
-        query = MemoryQuery(
-            call.text,
-            channels=tuple(cast("Channel", channel) for channel in call.channels),
-            span=call.span,
-            limit=call.limit,
-        )
+        named = cast("tuple[Channel, ...]", call.channels)
+        channels = tuple(c for c in named or CHANNELS if c not in hidden) if hidden else named
+        if hidden and not channels:
+            return _observe(call.span, [], NOTHING_READ)
+        query = MemoryQuery(call.text, channels=channels, span=call.span, limit=call.limit)
         result = memory.search(query)
         return _observe(call.span, [hit.record for hit in result.hits], result.note)
     if isinstance(call, ReadRecords):
@@ -48,6 +55,12 @@ def answer_from_memory(
         missing = [i for i in call.ids if i not in {record.id for record in records}]
         note = f"there is no record {', '.join(missing)}" if missing else ""
         return _observe(call.span, records, note)
+    if isinstance(call, ReadScreen):
+        texts = [] if "screen_text" in hidden else memory.select_leaves("screen_text")
+        inside = [record for record in texts if record.span.overlap_s(call.span) > 0]
+        left = len(inside) - MOST_SCREEN_LINES
+        note = f"{left:,} more lines: ask for a shorter stretch" if left > 0 else ""
+        return _observe(call.span, inside[:MOST_SCREEN_LINES], note or NO_SCREEN * (not inside))
     notes = read_passages(subtitles, call.span, in_full=call.in_full)
     text = "\n".join(f"{note.span} {note.text}" for note in notes)
     return Observation(text=text or NOTHING_SAID, span=call.span, notes=notes)
@@ -98,7 +111,7 @@ def _shorten(note: Note) -> Note:
 
 
 def _observe(span: Span, records: Sequence[MemoryRecord], note: str) -> Observation:
-    rows = [f"[{r.id}] {r.channel} {r.span} {' '.join(r.text.split())}" for r in records]
+    rows = [f"[{r.id}] {r.channel} {r.span} {plain_line(r.text)}" for r in records]
     text = "\n".join([*rows, *([note] if note else [])])
     notes = tuple(Note(record.span, record.text) for record in records)
     return Observation(text=text or NOTHING_READ, span=span, notes=notes)

@@ -20,6 +20,7 @@ from mmreason.tool_calls import (
     LookAtSpans,
     Overview,
     ReadRecords,
+    ReadScreen,
     ReadTranscript,
     SearchMemory,
     StillFrame,
@@ -48,7 +49,7 @@ RecordIds = Annotated[
 EvidenceIds = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=16)]
 Frames = Annotated[int, Field(ge=1, le=LOOK_FRAMES)]
 ShortText = Annotated[str, Field(max_length=2_000)]
-SearchChannel = Literal["any", "event", "entity", "screen_text", "speech"]
+SearchChannel = Literal["any", "event", "entity", "screen_text", "speech", "label", "shot"]
 OptionalSeconds = Seconds | None
 
 
@@ -78,8 +79,8 @@ def search(
     start_s: OptionalSeconds = None,
     end_s: OptionalSeconds = None,
 ) -> AgentCall:
-    """Find what was described or said by words, in one channel or all, between two times if given.
-    Hits are cues where to look, not evidence."""
+    """Find what was described, said, written or named by words, in one channel or all, between two
+    times if given. Hits are cues where to look, not evidence."""
     span = _between(video, start_s, end_s)
     channels = () if channel == "any" else (channel,)
     return SearchMemory(span=span, text=query, channels=channels)
@@ -143,6 +144,13 @@ def transcript(
     return ReadTranscript(span=_between(video, start_s, end_s))
 
 
+def screen(
+    video: AskedVideo, start_s: OptionalSeconds = None, end_s: OptionalSeconds = None
+) -> AgentCall:
+    """Read what stands written on the screen, between two times if given."""
+    return ReadScreen(span=_between(video, start_s, end_s))
+
+
 def answer(
     video: AskedVideo,
     text: ShortText = "",
@@ -174,6 +182,7 @@ LOOP_TOOLS: tuple[Tool, ...] = (
     frames,
     ground,
     transcript,
+    screen,
     answer,
 )
 

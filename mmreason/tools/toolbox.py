@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmreason.memory.caption_records import make_speech_records
-from mmreason.memory.records import MemoryRecord
+from mmreason.memory.records import Channel, MemoryRecord
 from mmreason.memory.store import Store, make_key
 from mmreason.memory.vector_index import Embed
 from mmreason.memory.video_memory import VideoMemory
@@ -79,6 +79,8 @@ from mmreason.types import Cost, Note, Observation, UsageError
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameBatch, FrameSource
 
+HEARD = "speech recognition"
+"""Format of lines that a recogniser heard."""
 LOOK_TOKENS = 256
 """At least, for an answer with the times that show it, and for the words around it of a model that
 does not keep to the form."""
@@ -110,12 +112,13 @@ class Toolbox:
         embed: Embed | None = None,
         deadline_s: float | None = None,
         memory: VideoMemory | None = None,
+        hidden: frozenset[Channel] = frozenset(),
     ):
         """`subtitles` are there for `search`; `transcript`, the passages of them that match the
         question, is shown with every question to models that read it. `embed` finds by meaning in
-        `search`. `memory` is what is known of the video, for tools that
-        tell it. Calls to models end at `deadline_s`, a value of `time.monotonic()`, where the
-        model can."""
+        `search`. `memory` is what is known of the video, for tools that tell it, but for the
+        `hidden` channels. Calls to models end at `deadline_s`, a value of `time.monotonic()`, where
+        the model can."""
         self._video = video
         self._roles = roles
         self._store = store
@@ -124,6 +127,7 @@ class Toolbox:
         self._seed = seed
         self._embed = embed
         self._deadline_s = deadline_s
+        self._hidden = hidden
         self._memory = VideoMemory() if memory is None else memory
         self._read: list[Note] = []
         """Captions read in this conversation, for `search`."""
@@ -294,9 +298,10 @@ class Toolbox:
             self._memory.add(
                 MemoryRecord("event", note.span, note.text, "frames", name) for note in described
             )
-            if self._subtitles:
+            # What was heard is there already.
+            if self._subtitles and self._subtitles.format != HEARD:
                 self._memory.add(make_speech_records(self._subtitles))
-            return answer_from_memory(call, self._memory, self._subtitles)
+            return answer_from_memory(call, self._memory, self._subtitles, self._hidden)
         except FAILURES as error:
             return Observation(text="", span=call.span, error=first_line(error))
 

@@ -20,7 +20,7 @@ from mmreason.language.control_words import break_control_words
 from mmreason.language.numbers import NUMBERS
 from mmreason.language.text import extract_terms, split_words
 from mmreason.language.values import asks_for, tells_value
-from mmreason.types import Check, CheckKind, Evidence, Note
+from mmreason.types import Check, CheckKind, Evidence, EvidenceSource, Note
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import Span
 
@@ -199,10 +199,12 @@ def select_quotable(question: str, passages: Sequence[Passage]) -> tuple[Passage
     )
 
 
-def format_quotation(passages: Sequence[Passage]) -> str:
-    """The text of an answer that quotes: it says so."""
+def format_quotation(passages: Sequence[Passage], *, is_heard: bool = False) -> str:
+    """The text of an answer that quotes: it says so, and whom."""
     texts = (passage.note.text for passage in passages[:QUOTED_PASSAGES])
-    return "The subtitles say: " + " / ".join(f'"{_shortened(text)}"' for text in texts)
+    return ("Heard: " if is_heard else "The subtitles say: ") + " / ".join(
+        f'"{_shortened(text)}"' for text in texts
+    )
 
 
 def find_quoted_option(options: Sequence[str], passages: Sequence[Passage]) -> int | None:
@@ -211,7 +213,12 @@ def find_quoted_option(options: Sequence[str], passages: Sequence[Passage]) -> i
 
 
 def find_support(
-    answer: str, question: str, passages: Sequence[Passage], source: str
+    answer: str,
+    question: str,
+    passages: Sequence[Passage],
+    source: str,
+    *,
+    is_heard: bool = False,
 ) -> tuple[Evidence, ...]:
     """Evidence for an answer whose words, without those of the question, all stand in one passage
     that may be quoted. `source` names the subtitles. A bare yes or no stands nowhere."""
@@ -224,14 +231,18 @@ def find_support(
         for passage in select_quotable(question, passages)
         if new_tokens <= _tokens(passage.note.text)
     )
-    return as_evidence(tuple(supporting), source)
+    return as_evidence(tuple(supporting), source, is_heard=is_heard)
 
 
-def as_evidence(passages: Sequence[Passage], source: str) -> tuple[Evidence, ...]:
-    """The passages as evidence that stands in the transcript."""
-    check = Check(kind=CheckKind.TRANSCRIPT, by=source, agreed=True)
+def as_evidence(
+    passages: Sequence[Passage], source: str, *, is_heard: bool = False
+) -> tuple[Evidence, ...]:
+    """The passages as evidence that stands in the transcript; what a recogniser heard (`is_heard`)
+    checks nothing."""
+    check = Check() if is_heard else Check(kind=CheckKind.TRANSCRIPT, by=source, agreed=True)
+    kind: EvidenceSource = "speech" if is_heard else "subtitles"
     return tuple(
-        Evidence(span=passage.note.span, quote=passage.note.text, source="subtitles", check=check)
+        Evidence(span=passage.note.span, quote=passage.note.text, source=kind, check=check)
         for passage in passages
     )
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from mmreason.video.plain_text import escape_hidden, show_text
+from mmreason.video.plain_text import show_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -91,14 +91,27 @@ def _read_code(templates: Environment, files: Sequence[str]) -> str:
 
 
 def encode_page_data(data: Mapping[str, Any]) -> str:
-    """JSON for an element of a page: no `<` begins a tag in it, no character hides.
+    """JSON for an element of a page: no `<` begins a tag in it, and what a reader cannot see in a
+    text is U+FFFD.
 
     Example:
         >>> encode_page_data({"text": "</script>"})
         '{"text":"\\\\u003c/script\\\\u003e"}'
     """
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return escape_hidden(text).translate(_IN_SCRIPTS)
+    shown = _show_texts(data)
+    text = json.dumps(shown, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.translate(_IN_SCRIPTS)
+
+
+def _show_texts(value: Any) -> Any:
+    # Before they are JSON: there a hidden character is an escape that the script would undo.
+    if isinstance(value, str):
+        return show_text(value)
+    if isinstance(value, Mapping):
+        return {key: _show_texts(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_show_texts(item) for item in value]
+    return value
 
 
 def render_fragment(

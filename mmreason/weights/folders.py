@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from mmreason.cache_folder import cache_folder
-from mmreason.weights.sources import SOURCES, UnknownWeightsError, WeightSource, find_source
+from mmreason.weights.sources import (
+    UnknownWeightsError,
+    WeightSource,
+    find_source,
+    list_weights,
+)
 
 MANIFEST = "mmreason-weights.json"
 LICENCE = "LICENCE.txt"
@@ -53,7 +58,7 @@ def find_weights(name_or_folder: str) -> Path:
         >>> find_weights("whisper-tiny.en").name  # doctest: +SKIP
         'whisper-tiny.en'
     """
-    known = {source.name for source in SOURCES}
+    known = {source.name for source in list_weights()}
     if name_or_folder not in known:
         folder = Path(name_or_folder).expanduser()
         if not name_or_folder.strip() or not folder.is_dir():

@@ -11,6 +11,7 @@ import importlib.util
 import json
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,23 @@ class ConversionError(ValueError):
     """Weights cannot be converted. The message says what is missing or wrong."""
 
 
-def convert_by_table(name: str, source: Path, target: Path) -> None:
-    """Write the tensors of `source` as safetensors to `target`, by `layouts/NAME.json`."""
+Layout = dict[str, list[Any]]
+"""By tensor: type ("F32", "I64"), shape, offset in bytes, and strides where not in C order."""
+
+
+def read_layout(name: str) -> Layout:
+    """The packaged table of the weights called `name`."""
+    path = resources.files("mmreason.weights") / "layouts" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def convert_by_table(layout: Layout, source: Path, target: Path) -> None:
+    """Write the tensors that `layout` places in `source` as safetensors to `target`.
+    ConversionError where one lies beyond the end of the file."""
     from safetensors.numpy import save_file
 
-    layout = resources.files("mmreason.weights") / "layouts" / f"{name}.json"
-    table = json.loads(layout.read_text(encoding="utf-8"))
     data = source.read_bytes()
-    save_file({key: _read_tensor(data, key, *row) for key, row in table.items()}, target)
+    save_file({key: _read_tensor(data, key, *row) for key, row in layout.items()}, target)
 
 
 def _read_tensor(

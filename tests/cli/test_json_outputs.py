@@ -120,7 +120,16 @@ def test_other_verbs_fit(printed: Printed, clip: Path, tmp_path: Path) -> None:
     check("sample", printed("sample", clip, "--n", 3, "--dump", tmp_path / "frames"))
     check("sample", printed("sample", clip, "--n", 3))
     check("sample_many", printed("sample", clip, clip.parent, "--n", 2))
+    check("index_estimate", printed("index", clip, "--with", "shots", "--dry-run"))
+    check("index", printed("index", clip, "--with", "shots"))
     check("cache", printed("cache"))
+    check("weights", printed("weights", "list", "--out", tmp_path))
+    clip.with_suffix(".srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nGood morning.\n")
+    check("transcribe", printed("transcribe", clip))
+    check("search", printed("search", clip, "unicorn", ends=3))
+    check("timeline", printed("timeline", clip, "--html", tmp_path / "t.html"))
+    check("scenes", printed("scenes", clip))
+    check("cache_video", printed("cache", "show", clip, "--records"))
     shard = tmp_path / "shard.sqlite3"
     assert printed("index", clip, "--levels", "high", "--store", shard)["failures"] == []
     check("cache_merge", printed("cache", "merge", shard, "--store", tmp_path / "all.sqlite3"))

@@ -48,7 +48,7 @@ def click_s(path: Path) -> float:
         for frame in container.decode(audio=0):
             loud = np.flatnonzero(np.abs(frame.to_ndarray()).max(axis=0) > 0.3)
             if len(loud):
-                return float(frame.time) + loud[0] / frame.sample_rate
+                return float(frame.time or 0) + loud[0] / frame.sample_rate
     raise AssertionError("no click")
 
 

@@ -21,8 +21,24 @@ HOSTILE = 'He said "a, b" --> <b>c</b> &amp; {\\i1}d\n\n2\n00:00:01,000 --> 00:0
 PLAIN = 'He said "a, b" --> <b>c</b> &amp; {\\i1}d 2 00:00:01,000 --> 00:00:09,000\ufffd[2J'
 
 
-def item(start_s: float, end_s: float, text: str = "Budget 2025", **fields: str) -> ExportItem:
-    return ExportItem(span=Span(start_s, end_s), text=text, **fields)
+def item(
+    start_s: float,
+    end_s: float,
+    text: str = "Budget 2025",
+    *,
+    video: str = "",
+    speaker: str = "",
+    channel: str = "",
+    source: str = "",
+) -> ExportItem:
+    return ExportItem(
+        span=Span(start_s, end_s),
+        text=text,
+        video=video,
+        speaker=speaker,
+        channel=channel,
+        source=source,
+    )
 
 
 ITEMS = (
@@ -74,7 +90,7 @@ def test_chapters_are_those_that_ffmpeg_reads(tmp_path: Path) -> None:
 
     assert [chapter["metadata"]["title"] for chapter in chapters] == [texts[0], "two lines", "end"]
     times_s = [
-        tuple(float(chapter[name] * chapter["time_base"]) for name in ("start", "end"))
+        tuple(float(chapter[name] * (chapter["time_base"] or 1)) for name in ("start", "end"))
         for chapter in chapters
     ]
     assert times_s == [(0, 20), (20, 40), (40, 60)]

@@ -18,11 +18,13 @@ import typer
 from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli import app, main
 from mmreason.json_values import encode_json
+from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store import Store
+from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.types import UsageError
-from mmreason.video import FrameBatch
+from mmreason.video import FrameBatch, Span, Video
 from tests.security.hostile_text import (
     EVIL,
     EVIL_NAME,
@@ -32,6 +34,7 @@ from tests.security.hostile_text import (
     SUBTITLE_TEXT,
     assert_page,
     assert_plain,
+    assert_script_page,
     make_clip,
     parse_module,
 )
@@ -162,7 +165,56 @@ def _search(stage: Stage) -> list[list[object]]:
         ["search", stage.clip, "budget", "--channel", EVIL],
         ["search", stage.clip, "budget", "--store", stage.write("text.sqlite3", "no store" * 50)],
         ["search", f"{EVIL}.mp4", "budget"],
+        ["search", stage.folder, "budget", "--html", stage.folder / f"{EVIL_NAME}hits.html"],
+        ["search", stage.clip, "budget", "--since", EVIL],
+        ["search", EVIL],
     ]
+
+
+def _timeline(stage: Stage) -> list[list[object]]:
+    lines = f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SUBTITLE_TEXT}\n"
+    Path(stage.clip).with_suffix(".srt").write_text(lines, encoding="utf-8", errors="replace")
+    page = stage.folder / f"{EVIL_NAME}timeline.html"
+    return [
+        ["timeline", stage.clip],
+        ["timeline", stage.clip, "--html", page],
+        ["timeline", stage.folder, "--html", stage.folder / f"{EVIL_NAME}all.html"],
+        ["timeline", stage.folder / f"{EVIL_NAME}gone.mp4"],
+    ]
+
+
+def _transcribe(stage: Stage) -> list[list[object]]:
+    lines = f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SUBTITLE_TEXT}\n"
+    Path(stage.clip).with_suffix(".srt").write_text(lines, encoding="utf-8", errors="replace")
+    return [
+        ["transcribe", stage.clip],
+        ["transcribe", stage.clip, "--format", "vtt", "--out", stage.folder / f"{EVIL_NAME}out"],
+        ["transcribe", stage.clip, f"{EVIL}.mp4", "--format", "json"],
+        ["transcribe", stage.clip, "--no-subtitles", "--asr", EVIL],
+        ["transcribe", stage.clip, "--format", EVIL],
+        ["transcribe", stage.clip, "--span", EVIL],
+    ]
+
+
+def _cache_video(verb: str) -> Case:
+    """What was said and seen in a video, and names of files, are anybody's."""
+
+    def case(stage: Stage) -> list[list[object]]:
+        path = stage.folder / f"{EVIL_NAME}.sqlite3"
+        record = MemoryRecord("speech", Span(0, 1), EVIL, IN_TEXT, IN_TEXT, speaker=IN_TEXT)
+        with Video.open(stage.clip) as video, Store.open(path) as store:
+            memory = VideoMemory.of_video(video, store)
+            memory.add([record])
+            memory.remember_file(stage.folder / f"{EVIL_NAME}.mp4")
+        store_option = ["--store", path]
+        extra = {"show": ["--records"], "forget": ["--sense", EVIL], "correct": [record.id, EVIL]}
+        return [
+            ["cache", verb, stage.clip, *extra[verb], *store_option],
+            ["cache", verb, f"{EVIL}.mp4", *extra[verb], *store_option],
+            ["cache", verb, stage.clip, *extra[verb], "--store", f"{path}gone"],
+        ]
+
+    return case
 
 
 def _eval_public(stage: Stage) -> list[list[object]]:
@@ -188,12 +240,21 @@ def _weights_list(stage: Stage) -> list[list[object]]:
 CASES: dict[str, Case] = {
     "ask": _ask,
     "search": _search,
+    "timeline": _timeline,
+    "scenes": lambda stage: [
+        ["scenes", stage.clip],
+        ["scenes", stage.clip, "--html", stage.folder / f"{EVIL_NAME}scenes.html"],
+        ["scenes", stage.clip, "--export", stage.folder / f"{EVIL_NAME}.edl"],
+        ["scenes", stage.clip, "--export", f"{EVIL}.none"],
+        ["scenes", f"{EVIL}.mp4"],
+    ],
     "skill": lambda _: [["skill", EVIL]],
     "caption": lambda stage: [
         ["caption", stage.clip],
         ["caption", stage.clip, "--model", EVIL],
         ["caption", f"{EVIL}.mp4"],
     ],
+    "transcribe": _transcribe,
     "ground": lambda stage: [
         ["ground", stage.clip, f"star {IN_TEXT}", "--out", stage.folder / f"{EVIL_NAME}.png"],
         ["ground", stage.clip, f"nothing {IN_TEXT}"],
@@ -202,6 +263,8 @@ CASES: dict[str, Case] = {
     "index": lambda stage: [
         ["index", stage.clip, stage.write("bad.mp4", EVIL)],
         ["index", stage.clip, "--levels", EVIL],
+        ["index", stage.clip, "--with", EVIL],
+        ["index", stage.clip, stage.write("bad.mp4", EVIL), "--with", "shots", "--dry-run"],
     ],
     "sample": lambda stage: [
         ["sample", stage.clip, "--n", 2, "--dump", stage.folder / f"{EVIL_NAME}pictures"],
@@ -209,7 +272,9 @@ CASES: dict[str, Case] = {
         ["sample", stage.clip, "--plan", EVIL],
     ],
     "inspect": _inspect,
-    "cache": _cache,
+    "cache show": lambda stage: [*_cache_video("show")(stage), *_cache(stage)],
+    "cache forget": _cache_video("forget"),
+    "cache correct": _cache_video("correct"),
     "cache merge": _cache_merge,
     "demo": lambda stage: [
         ["demo", "--out", stage.clip, "--model", EVIL],
@@ -316,7 +381,8 @@ def test_a_verb_prints_foreign_text_as_text(
             assert not out or isinstance(json.loads(out), dict)
     assert "MARK" in printed, "the cases print no foreign text: they test nothing"
     for page in stage.folder.rglob("*.html"):
-        assert_page(page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8")
+        (assert_script_page if 'id="mmr-data"' in text else assert_page)(text)
 
 
 def test_results_are_printed_by_one_module() -> None:

@@ -187,17 +187,18 @@ def _can_seek(sound: Sound) -> bool:
     # Second 0 of a file without a film is its first sample, which is known from the start alone.
     start = sound.stream.start_time
     names = sound.container.format.name
-    return (sound.is_timed_by_film or start == 0) and names.startswith(_SEEKABLE)
+    return (sound.is_timed_by_film or not start) and names.startswith(_SEEKABLE)
 
 
 def _place(sound: Sound, span: Span | None, latest_first_s: float = math.inf) -> Iterator[Piece]:
     """Runs of frames, resampled and cut to `span`."""
     rate_hz, oddities = sound.rate_hz, sound.oddities
     # Up to here everything was given.
-    given = -(2**62) if span is None else round(span.start_s * rate_hz)
-    end = 2**62 if span is None else given + round(span.duration_s * rate_hz)
+    next_position = -(2**62) if span is None else round(span.start_s * rate_hz)
+    end = 2**62 if span is None else next_position + round(span.duration_s * rate_hz)
     run: _Run | None = None
-    origin_s = 0.0 if sound.is_timed_by_film else None
+    # After a seek the first sample is not met; `_can_seek` knows that it stands at 0.
+    origin_s = 0.0 if sound.is_timed_by_film or latest_first_s < math.inf else None
     for frame in _frames(sound):
         time_s = _time_of(frame)
         if time_s is not None:
@@ -205,13 +206,14 @@ def _place(sound: Sound, span: Span | None, latest_first_s: float = math.inf) ->
             origin_s = time_s if origin_s is None else origin_s
             time_s -= origin_s
         # Without a stamp it is not known where the seek has landed.
-        if run is None and latest_first_s < math.inf and (time_s or math.inf) > latest_first_s:
+        is_unknown = time_s is None and latest_first_s < math.inf
+        if run is None and (is_unknown or (time_s or 0.0) > latest_first_s):
             raise _LandedLateError
         if run is None:
             run = _Run(frame, time_s or 0.0, rate_hz)
         elif not run.takes(frame, time_s):
-            for piece in _cut(run.finish(), given, end):
-                given = piece.position + len(piece.samples)
+            for piece in _cut(run.finish(), next_position, end):
+                next_position = piece.position + len(piece.samples)
                 yield piece
             start_s = run.end_s if time_s is None else time_s
             if start_s - run.end_s >= _TOLD_GAP_S:
@@ -225,11 +227,11 @@ def _place(sound: Sound, span: Span | None, latest_first_s: float = math.inf) ->
             run = _Run(frame, start_s, rate_hz)
         if run.end_s * rate_hz > end:
             break
-        for piece in _cut(run.add(frame), given, end):
-            given = piece.position + len(piece.samples)
+        for piece in _cut(run.add(frame), next_position, end):
+            next_position = piece.position + len(piece.samples)
             yield piece
     if run is not None:
-        yield from _cut(run.finish(), given, end)
+        yield from _cut(run.finish(), next_position, end)
 
 
 def _time_of(frame: av.AudioFrame) -> float | None:
@@ -238,11 +240,11 @@ def _time_of(frame: av.AudioFrame) -> float | None:
     return float(frame.pts * frame.time_base)
 
 
-def _cut(piece: Piece | None, given: int, end: int) -> Iterator[Piece]:
-    """The part of `piece` from `given` to `end`."""
+def _cut(piece: Piece | None, start: int, end: int) -> Iterator[Piece]:
+    """The part of `piece` from `start` to `end`."""
     if piece is None:
         return
-    first = max(0, given - piece.position)
+    first = max(0, start - piece.position)
     samples = piece.samples[first : max(first, end - piece.position)]
     if len(samples):
         yield Piece(piece.position + first, samples)

@@ -177,8 +177,8 @@ def _fill_gaps(
 ) -> Iterator[np.ndarray]:
     """Samples from `start` to `end` (the last piece for None) without a gap, `size` at most of
     silence at a time."""
-    position, told = start, round(0.02 * oddities.rate_hz)
-    if first is not None and first.position - start > told:
+    position, least_told = start, round(0.02 * oddities.rate_hz)
+    if first is not None and first.position - start > least_told:
         begin = format_time(first.position / oddities.rate_hz)
         oddities.fixed.append(f"the sound begins at {begin}: silence before it")
     if first is None and end is not None and end > start:
@@ -188,7 +188,7 @@ def _fill_gaps(
         yield piece.samples
         position = piece.position + len(piece.samples)
     if end is not None and end > position:
-        if first is not None and end - position > told:
+        if first is not None and end - position > least_told:
             stop = format_time(position / oddities.rate_hz)
             oddities.fixed.append(f"the sound ends at {stop}: silence after it")
         yield from _silence(end - position, size)

@@ -220,7 +220,8 @@ def small_size_px(info: VideoInfo) -> tuple[int, int]:
 
 def to_greys(pixels: np.ndarray) -> np.ndarray:
     """int16 (N, H, W): luma 0..255 of uint8 (N, H, W, 3) RGB."""
-    red, green, blue = (pixels[..., i].astype(np.int32) for i in range(3))
+    # The weights add up to 256, so that 16 bits are enough.
+    red, green, blue = (pixels[..., i].astype(np.uint16) for i in range(3))
     return ((77 * red + 150 * green + 29 * blue) >> 8).astype(np.int16)
 
 
@@ -313,8 +314,9 @@ class ChangeScan:
 
     def _median(self, row: int) -> np.ndarray:
         """The middle of three looks around `row`: what is seen at one of them alone is none."""
-        last = len(self._greys) - 1
-        rows = np.clip(np.arange(row - 1, row + 2) - self._first, 0, last)
+        # The first look takes two later ones; the last counts by itself, so that nothing is lost.
+        middle = max(row - self._first, 1)
+        rows = np.clip(np.arange(middle - 1, middle + 2), 0, len(self._greys) - 1)
         first, second, third = (self._greys[i] for i in rows.tolist())
         return np.maximum(np.minimum(first, second), np.minimum(np.maximum(first, second), third))
 

@@ -95,15 +95,16 @@ def list_shots(
     detector: Detector = "auto",
     *,
     span: Span | None = None,
+    weights: str = "transnetv2",
     on_progress: Callable[[float], None] | None = None,
 ) -> ShotList:
     """The shots of `video`, or of the part of it inside `span`.
 
     "histogram" compares frames (`shots.detect`), "auto" does so and adds new slides and screens,
-    "transnetv2" asks that network (MIT; a third of the video's length on one core); its weights
-    come by `mmreason weights get transnetv2`. `on_progress` is told the time (seconds) up to which
-    the video was seen. Raises VideoError for a span outside the video and for a video that cannot
-    be read, ValueError for weights that are not there.
+    "transnetv2" asks that network (MIT; a third of the video's length on one core), whose `weights`
+    are a folder or come by `mmreason weights get transnetv2`. `on_progress` is told the time
+    (seconds) up to which the video was seen. Raises VideoError for a span outside the video and for
+    a video that cannot be read, ValueError for weights that are not there.
 
     Example:
         >>> len(list_shots(Video.open("talk.mp4")))  # doctest: +SKIP
@@ -117,7 +118,7 @@ def list_shots(
         raise VideoError(f"{info.path}: nothing of the video lies there; it is shown {info.span}")
     slides_s: tuple[float, ...] = ()
     if detector == "transnetv2":
-        cuts_s = _find_by_network(video, span, on_progress)
+        cuts_s = _find_by_network(video, span, weights, on_progress)
     else:
         found = detect(video, span, progress=on_progress)
         cuts_s = [transition.time_s for transition in found.transitions]
@@ -145,12 +146,12 @@ def _find_slides(video: ShotSource, span: Span, cuts_s: list[float]) -> tuple[fl
 
 
 def _find_by_network(
-    video: ShotSource, span: Span, on_progress: Callable[[float], None] | None
+    video: ShotSource, span: Span, weights: str, on_progress: Callable[[float], None] | None
 ) -> list[float]:
     # Torch takes a second to import: only where the network is wanted.
     from mmreason.video.content import transnet
 
-    model = transnet.load_transnet(find_weights("transnetv2"))
+    model = transnet.load_transnet(find_weights(weights))
     times_s: list[float] = []
 
     def read() -> Iterator[np.ndarray]:

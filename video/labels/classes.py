@@ -40,7 +40,9 @@ def read_classes() -> tuple[ImageClass, ...]:
     text = files("mmreason.video.labels").joinpath("imagenet_parents.tsv").read_text("utf-8")
     rows = [line.split("\t") for line in text.splitlines()[1:]]
     assert [int(row[0]) for row in rows] == list(range(1000)), "the table is out of order"
-    return tuple(ImageClass(name, _list(synonyms), _list(kinds)) for _, name, synonyms, kinds in rows)
+    return tuple(
+        ImageClass(name, _list(synonyms), _list(kinds)) for _, name, synonyms, kinds in rows
+    )
 
 
 def list_parents(classes: Sequence[ImageClass]) -> tuple[str, ...]:

@@ -1,15 +1,15 @@
 """From probabilities to labels: what is said, how widely, and what is left unsaid.
 
 A class is named where its own probability is high enough; else a kind, the narrowest whose classes
-together are. The two thresholds were chosen on one half of the pictures of
-`benchmarks/senses_labels.py` and measured on the other.
+together are. The two thresholds are the lowest at which nothing wrong was said of one half of the
+pictures of `benchmarks/senses_labels.py`; they were measured on the other half.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from mmreason.video.labels.classes import ImageClass, sum_parents
 from mmreason.video.labels.types import Classifier, Label
 from mmreason.video.types import Span, VideoInfo
 
-SURE_CLASS, SURE_KIND = 0.6, 0.7
+SURE_CLASS, SURE_KIND = 0.75, 0.75
 _WORTH_TELLING = 0.15
 """Least probability of a class that is told as unsure."""
 _MOST_UNSURE = 3
@@ -25,6 +25,7 @@ _PLACE_LEVEL = 0.5
 """Share of the strongest response from which on a cell belongs to the place."""
 
 
+@runtime_checkable
 class Locator(Protocol):
     """A classifier that can tell where its classes respond."""
 
@@ -76,15 +77,14 @@ def find_place(label: Label, frame: np.ndarray, classifier: Classifier, info: Vi
     """The label with its weak place in `frame` (1, H, W, 3), where the classifier can tell one and
     the label is sure; the place is where the class activation map is at half its strength or
     more."""
-    if not label.is_sure or not hasattr(classifier, "locate"):
+    if not label.is_sure or not isinstance(classifier, Locator):
         return label
-    locator: Locator = classifier  # type: ignore[assignment]
     columns = [
         column
         for column, item in enumerate(classifier.classes)
         if label.name == item.name or label.name in item.parents
     ]
-    response = locator.locate(frame, [columns])[0]
+    response = classifier.locate(frame, [columns])[0]
     strong = response >= _PLACE_LEVEL * max(float(response.max()), 1e-9)
     rows, across = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
     if not len(rows):

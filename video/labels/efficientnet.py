@@ -40,8 +40,8 @@ class EfficientNetLite:
         return read_classes()
 
     def classify(self, frames: np.ndarray) -> np.ndarray:
-        """float32 (N, 1000), probabilities, of uint8 (N, H, W, 3) RGB: the whole frame is brought to
-        224 x 224, whatever its shape."""
+        """float32 (N, 1000), probabilities, of uint8 (N, H, W, 3) RGB: the whole frame is brought
+        to 224 x 224, whatever its shape."""
         return self._run(frames)[0]
 
     def locate(self, frames: np.ndarray, class_sets: Sequence[Sequence[int]]) -> np.ndarray:
@@ -112,6 +112,8 @@ def _normalise(frames: np.ndarray) -> np.ndarray:
     """float32 (N, 3, 224, 224) of uint8 (N, H, W, 3)."""
     import cv2
 
-    sized = [cv2.resize(frame, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA) for frame in frames]
+    sized = [
+        cv2.resize(frame, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA) for frame in frames
+    ]
     pixels = np.stack(sized).astype(np.float32) / 255
     return np.ascontiguousarray(((pixels - _MEAN) / _DEVIATION).transpose(0, 3, 1, 2))

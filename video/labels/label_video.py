@@ -14,7 +14,7 @@ from mmreason.video.content.shot_list import ShotSource, list_shots
 from mmreason.video.labels.colours import COLOURS, count_colours, name_brightness, name_colours
 from mmreason.video.labels.decide import decide_labels, find_place
 from mmreason.video.labels.movement import LOOKS_HZ, MovementScan
-from mmreason.video.labels.photograph import judge_pictures
+from mmreason.video.labels.photograph import PhotographJudge, judge_pictures
 from mmreason.video.labels.types import Classifier, Label, Look, Movement, VideoLabels
 from mmreason.video.types import Span, VideoInfo
 
@@ -38,9 +38,9 @@ def label_video(
 ) -> VideoLabels:
     """What `video`, or its part inside `span`, shows, shot by shot.
 
-    One to three frames of each shot are classified, and three of every 20 s of a longer one; colours,
-    light and movement come from small pictures, five a second. `shots` are those of the stretch
-    where they are known; else they are looked for first, which decodes the video once more.
+    One to three frames of each shot are classified, and three of every 20 s of a longer one;
+    colours, light and movement come from small pictures, five a second. `shots` are those of the
+    stretch where they are known; else they are looked for first, which decodes the video once more.
     `on_progress` is told the time (seconds) up to which the video was seen. Raises VideoError for a
     video that cannot be read.
 
@@ -145,8 +145,8 @@ def _label_part(
     """Labels of a part, why it has none, and how many frames were classified."""
     times_s = pick_times(part, video.keyframe_times_s)
     frames = video.frames_at(times_s, _size_px(video.info, _FRAME_AREA_PX)).pixels
-    judge = classifier if hasattr(classifier, "score_photographs") else None
-    reasons = judge_pictures(frames, judge)  # type: ignore[arg-type]
+    judge = classifier if isinstance(classifier, PhotographJudge) else None
+    reasons = judge_pictures(frames, judge)
     rows = [row for row, reason in enumerate(reasons) if not reason]
     # Most of the frames of a part must be photographs: a title among them says nothing.
     if 2 * len(rows) < len(frames) or not rows:
@@ -183,8 +183,8 @@ def pick_times(part: Span, keyframe_times_s: Sequence[float]) -> list[float]:
 
 
 def _merge_labels(labels: Sequence[Label], starts_s: Sequence[float]) -> tuple[Label, ...]:
-    """Parts of one shot that are named alike become one label, with the mean confidence, weighted by
-    length; in order of time, the surest first."""
+    """Parts of one shot that are named alike become one label, with the mean confidence, weighted
+    by length; in order of time, the surest first."""
     merged: list[Label] = []
     for label in sorted(labels, key=lambda item: (item.name, item.is_sure, item.span)):
         last = merged[-1] if merged else None

@@ -1,12 +1,12 @@
-"""What moves, from small pictures in one pass: the camera, or something before a camera that rests.
+"""What moves, from small pictures in one pass: the camera, or something before one that rests.
 
 Corners are followed from look to look (Lucas and Kanade 1981) and a shift, turn and scale is fitted
-to most of them (RANSAC): that is the camera's. Where it rests, what differs is something that moves.
+to most of them (RANSAC): that is the camera's. Where it rests, what differs is what moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -199,7 +199,7 @@ def _find_things(steps: list[_Step], size_px: tuple[int, int]) -> list[Movement]
     return movements
 
 
-def _runs(steps: list[_Step], kind) -> Iterator[list[_Step]]:
+def _runs(steps: list[_Step], kind: Callable[[_Step], str | None]) -> Iterator[list[_Step]]:
     """Stretches of one kind, over gaps of less than a second."""
     if not steps:
         return

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,6 +30,7 @@ _DARK, _FLAT = 0.05, 0.02
 """Mean and spread of the luma, 0..1, below which nothing is to be seen."""
 
 
+@runtime_checkable
 class PhotographJudge(Protocol):
     """A classifier that can tell by its own features."""
 

@@ -13,7 +13,9 @@ from mmreason.video.types import Span
 
 Brightness = Literal["dark", "dim", "bright"]
 """Of a stretch; None where it is neither."""
-CameraMove = Literal["still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out"]
+CameraMove = Literal[
+    "still", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out"
+]
 
 
 class Classifier(Protocol):

@@ -104,8 +104,8 @@ _GAPS: Mapping[str, str] = {
     "fire or smoke": "fire smoke flame explosion",
     "that animal": "giraffe kangaroo deer dolphin duckling pigeon crow sparrow seagull rat bat "
     "donkey dachshund",
-    "that food": "cake tomato carrot rice cheese egg sandwich salad sushi soup noodles chocolate tea "
-    "milk juice",
+    "that food": "cake tomato carrot rice cheese egg sandwich salad sushi soup noodles chocolate "
+    "tea milk juice",
     "that thing": "book paper painting picture photo map flag helicopter fork spoon key box gift "
     "bed sheet robot money coin statue ring earring",
     "an event or a mood": "birthday party meeting concert dance fight love joy anger",

@@ -34,7 +34,7 @@ BEYOND_IMAGENET = (
     ImageClass("giraffe", parents=("mammal", "animal")),
     ImageClass("dolphin", parents=("sea mammal", "mammal", "animal")),
     ImageClass("chair", parents=("furniture",)),
-    ImageClass("book", parents=("printed page",)),
+    ImageClass("book", parents=("page",)),
     ImageClass("knife", parents=("tool",)),
     ImageClass("cake", parents=("dessert", "food")),
     ImageClass("tomato", parents=("vegetable", "food")),
@@ -94,7 +94,7 @@ class ZeroShotClassifier:
             for first in range(0, len(frames), _FRAMES_AT_ONCE):
                 batch = list(frames[first : first + _FRAMES_AT_ONCE])
                 inputs = self._processor(images=batch, return_tensors="pt")
-                images = _unit(self._model.get_image_features(pixel_values=inputs["pixel_values"]))
+                images = _unit(self._model.get_image_features(**inputs))
                 logits = images @ self._texts.T * self._model.logit_scale.exp()
                 rows.append(logits.softmax(dim=1).float().numpy())
         return np.concatenate(rows)

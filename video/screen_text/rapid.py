@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmreason.video.plain_text import show_line
 from mmreason.video.screen_text.types import ReadLine
 
 if TYPE_CHECKING:
@@ -47,17 +48,18 @@ class RapidReader:
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[-1] != 3 or 0 in rgb.shape:
             raise ValueError(f"a picture is uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}")
         # OpenCV's order of colours is what it expects.
-        output: Any = self._ocr(np.ascontiguousarray(rgb[..., ::-1]))
+        output: Any = self._ocr(np.ascontiguousarray(rgb[..., ::-1]), use_det=True)
         if output.boxes is None or output.txts is None:
             return ()
         height, width = rgb.shape[:2]
         lines = []
         for corners, text, score in zip(output.boxes, output.txts, output.scores, strict=True):
             x, y = np.clip(corners[:, 0], 0, width), np.clip(corners[:, 1], 0, height)
-            if text.strip():
+            text = show_line(text)
+            if text:
                 box_px = (float(x.min()), float(y.min()), float(x.max()), float(y.max()))
                 confidence = float(np.clip(score, 0, 1))
-                lines.append(ReadLine(text=text.strip(), box_px=box_px, confidence=confidence))
+                lines.append(ReadLine(text=text, box_px=box_px, confidence=confidence))
         return tuple(lines)
 
 
@@ -93,9 +95,10 @@ def load_rapid_reader(folder: Path | None, languages: Sequence[str]) -> RapidRea
             )
         name = f"{NAME}-{folder.name}"
     ocr = RapidOCR(params=_settings(detection, recognition, characters))
-    # Loaded now, so that a broken file is told before any video is opened.
+    # Both models are loaded now, so that a broken file is told before any video is opened.
     try:
-        ocr(np.full((64, 256, 3), 255, np.uint8))
+        for use_detection in (False, True):
+            ocr(np.full((48, 64, 3), 255, np.uint8), use_det=use_detection)
     except Exception as error:
         raise ValueError(f"{detection.parent}: rapidocr cannot load it: {error}") from error
     return RapidReader(ocr, name)

@@ -132,8 +132,8 @@ class _Session:
         if change is not None:
             # Text on something that moves may have changed since the reading before.
             before_s = change.before_s
-            if look.is_moving and self._last_read_s is not None:
-                before_s = max(self._span.start_s, self._last_read_s)
+            if self._last_read_s is not None and (look.is_moving or self._has_moving_text(look)):
+                before_s = self._last_read_s
             self._read(look, (before_s, change.time_s))
         elif self._last_read_s is not None and self._is_due(look, self._last_read_s):
             self._read(look, (self._last_read_s, look.time_s))
@@ -141,8 +141,7 @@ class _Session:
     def _is_due(self, look: Look, last_read_s: float) -> bool:
         """Whether something that moves is to be read again."""
         wait_s = look.time_s - last_read_s + 1e-6
-        has_text = any(_moves(look, box, self._size_px) for box in self.tracker.open_boxes_px)
-        if has_text:
+        if self._has_moving_text(look):
             return wait_s >= MOVING_READ_S
         if look.is_moving:
             empty = self._empty_reads >= _EMPTY_READS
@@ -150,6 +149,10 @@ class _Session:
         # Something new moves: whether there is text on it is seen by reading it once.
         newly = self._read_cells is None or bool((look.moving & ~self._read_cells).mean() >= 0.05)
         return newly and wait_s >= 2 * MOVING_READ_S
+
+    def _has_moving_text(self, look: Look) -> bool:
+        """Whether a line of the last reading stands on something that moves."""
+        return any(_moves(look, box, self._size_px) for box in self.tracker.open_boxes_px)
 
     def _read(self, look: Look, bracket_s: tuple[float, float]) -> None:
         size_px = tuple(max(1, round(px * self._scale)) for px in self._size_px)

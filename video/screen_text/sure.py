@@ -11,7 +11,7 @@ from mmreason.video.screen_text.types import BoxPx, ReadLine
 
 LEAST_CONFIDENCE = 0.8
 """Below, more readings are wrong than right: calibrated on made frames and on photographs without
-text, `benchmarks/senses_screen.py`."""
+text, `benchmarks.senses_screen`."""
 _FEW_LETTERS, _FEW_CONFIDENCE = 2, 0.95
 """Of readings this short on a busy ground, which are mostly edges taken for letters."""
 _RING_PX = 4

@@ -55,7 +55,8 @@ class _Track:
 
     @property
     def moved_px(self) -> tuple[float, float]:
-        return tuple(b - a for a, b in zip(self.first[1][:2], self.last[1][:2], strict=True))  # type: ignore[return-value]
+        (x1, y1, _, _), (x2, y2, _, _) = self.first[1], self.last[1]
+        return x2 - x1, y2 - y1
 
     @property
     def is_moving(self) -> bool:

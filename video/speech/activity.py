@@ -193,25 +193,25 @@ def split_speech(
         ([SpeechRange(start=75, end=175, counted_start=75, counted_end=175)], 325)
     """
     ranges: list[SpeechRange] = []
-    given = max(0, counted_from)
+    counted_until = max(0, counted_from)
     for start, end in _spoken(scores):
         is_open = len(scores) - end < _QUIET_FRAMES and not is_last
         # After a cut without a pause, what is held begins before the cut, and is heard again.
-        heard = max(0, start - _PAD_FRAMES)
-        padded = max(given, heard)
+        begin = max(0, start - _PAD_FRAMES)
+        padded = max(counted_until, begin)
         stop = len(scores) if is_open else min(len(scores), end + _PAD_FRAMES)
-        while stop - heard > most_frames:
-            cut, pauses = _quietest(scores, heard, heard + most_frames)
+        while stop - begin > most_frames:
+            cut, pauses = _quietest(scores, begin, begin + most_frames)
             over = 0 if pauses else _OVERLAP_FRAMES
-            ranges.append(SpeechRange(heard, min(stop, cut + over), padded, cut))
-            given = padded = cut
-            heard = max(0, cut - over)
+            ranges.append(SpeechRange(begin, min(stop, cut + over), padded, cut))
+            counted_until = padded = cut
+            begin = max(0, cut - over)
         if is_open:
-            return ranges, heard
+            return ranges, begin
         if stop > padded:
-            ranges.append(SpeechRange(heard, stop, padded, stop))
-            given = stop
-    return ranges, max(0, given, len(scores) - _PAD_FRAMES) if not is_last else len(scores)
+            ranges.append(SpeechRange(begin, stop, padded, stop))
+            counted_until = stop
+    return ranges, max(0, counted_until, len(scores) - _PAD_FRAMES) if not is_last else len(scores)
 
 
 def _spoken(scores: np.ndarray) -> list[tuple[int, int]]:

@@ -48,9 +48,9 @@ class FasterWhisperRecogniser:
         self._hotwords, self._lateness_s = hotwords, lateness_s
         many = model.model.is_multilingual
         if language is not None and language not in model.supported_languages:
-            known = "English only" if not many else ", ".join(model.supported_languages)
+            languages = "English only" if not many else ", ".join(model.supported_languages)
             raise RecogniserError(
-                f"{name}: does not know the language {language!r}; it knows {known}"
+                f"{name}: does not know the language {language!r}; it knows {languages}"
             )
         self._language = language if many else "en"
         self._languages = tuple(model.supported_languages) if many else ("en",)
@@ -77,7 +77,7 @@ class FasterWhisperRecogniser:
 
     def recognise(self, samples: AudioSamples) -> tuple[Segment, ...]:
         """See `Recogniser`."""
-        heard, info = self.model.transcribe(
+        items, info = self.model.transcribe(
             samples.samples,
             language=self._language,
             beam_size=5,
@@ -89,7 +89,7 @@ class FasterWhisperRecogniser:
             hotwords=", ".join(self._hotwords) or None,
         )
         start_s, most_s = samples.start_s, len(samples) / samples.rate_hz
-        segments = (self._segment(item, start_s, most_s, info.language) for item in heard)
+        segments = (self._segment(item, start_s, most_s, info.language) for item in items)
         return tuple(segment for segment in segments if segment is not None)
 
     def _segment(self, item: Any, start_s: float, most_s: float, language: str) -> Segment | None:

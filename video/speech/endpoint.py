@@ -146,8 +146,8 @@ class EndpointRecogniser:
         try:
             value = parse_json(body, most_bytes=_MOST_BYTES, odd_numbers_as_null=True)
         except JsonInputError as error:
-            said = self._said(body)
-            raise RecogniserError(f"{self._url}{_PATH}: expected JSON, found {said!r}") from error
+            quote = self._said(body)
+            raise RecogniserError(f"{self._url}{_PATH}: expected JSON, found {quote!r}") from error
         if not isinstance(value, dict):
             raise RecogniserError(f"{self._url}{_PATH}: expected a JSON object")
         return value
@@ -239,14 +239,20 @@ def _items(value: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 
 
 def _span(item: Mapping[str, Any], samples: AudioSamples) -> Span | None:
-    start, end = item.get("start"), item.get("end")
-    if type(start) not in (int, float) or type(end) not in (int, float) or end < start:
+    start, end = _number(item.get("start")), _number(item.get("end"))
+    if start is None or end is None or end < start:
         return None
     return Span(samples.start_s + start, samples.start_s + end).clip(samples.span)
 
 
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # An integer of JSON may be longer than any float.
+    return float(value) if is_number and abs(value) < 1e9 else None
+
+
 def _confidence(item: Mapping[str, Any]) -> float | None:
-    log_probability = item.get("avg_logprob")
-    if type(log_probability) not in (int, float) or log_probability > 0:
+    log_probability = _number(item.get("avg_logprob"))
+    if log_probability is None or log_probability > 0:
         return None
     return round(math.exp(max(-30.0, log_probability)), 4)

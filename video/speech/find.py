@@ -42,8 +42,8 @@ def find_transcript(
     notes = () if subtitles is None else subtitles.notes
     if recogniser is None:
         return Transcript(segments=(), source="", notes=notes) if notes else None
-    heard = transcribe(video, recogniser, span=span, on_progress=on_progress, windows=windows)
-    return replace(heard, notes=(*notes, *heard.notes))
+    transcript = transcribe(video, recogniser, span=span, on_progress=on_progress, windows=windows)
+    return replace(transcript, notes=(*notes, *transcript.notes))
 
 
 def from_subtitles(subtitles: Subtitles, video: Path, span: Span | None = None) -> Transcript:

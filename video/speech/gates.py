@@ -58,17 +58,19 @@ def judge_segments(segments: Sequence[Segment], activities: Sequence[float]) -> 
     verdicts: list[Verdict] = []
     for segment, firsts, activity in zip(segments, first_words, activities, strict=True):
         # A segment that says hardly anything new is judged by what it repeats.
-        known = firsts if len(firsts) > _FEW_WORDS else all_first
-        verdicts.append(_judge(segment, known, activity, is_loop=is_loop))
+        judged_words = firsts if len(firsts) > _FEW_WORDS else all_first
+        verdicts.append(_judge(segment, judged_words, activity, is_loop=is_loop))
     return verdicts
 
 
-def _judge(segment: Segment, known: Sequence[Word], activity: float, *, is_loop: bool) -> Verdict:
+def _judge(
+    segment: Segment, judged_words: Sequence[Word], activity: float, *, is_loop: bool
+) -> Verdict:
     if _NO_WORD.fullmatch(segment.text):
         return "no speech"
-    probability = mean_word_probability(known)
+    probability = mean_word_probability(judged_words)
     log_probability = 0.0 if segment.confidence is None else math.log(segment.confidence or 1e-9)
-    if len(known or segment.text.split()) <= _FEW_WORDS or activity < _DOUBTFUL_SCORE:
+    if len(judged_words or segment.text.split()) <= _FEW_WORDS or activity < _DOUBTFUL_SCORE:
         if log_probability < LEAST_SHORT_LOG_PROBABILITY:
             return "no speech"
         if probability is not None and probability < LEAST_SHORT_WORD_PROBABILITY:
@@ -102,8 +104,8 @@ def mark_first(words: Sequence[Word]) -> list[bool]:
 
 def mean_word_probability(words: Sequence[Word]) -> float | None:
     """0 to 1; None where no word has one."""
-    known = [word.confidence for word in words if word.confidence is not None]
-    return sum(known) / len(known) if known else None
+    probabilities = [word.confidence for word in words if word.confidence is not None]
+    return sum(probabilities) / len(probabilities) if probabilities else None
 
 
 def count_repeats(text: str) -> int:

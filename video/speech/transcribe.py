@@ -142,8 +142,10 @@ def _judge_window(
         if windows is not None:
             windows.keep_window(window.key, segments)
     activities = [window.activity_over(segment.span) for segment in segments]
-    judged = list(zip(segments, judge_segments(segments, activities), strict=True))
-    return [*judged, *((Segment(span, ""), "no speech") for span in window.list_unheard(segments))]
+    verdicts = judge_segments(segments, activities)
+    judged: list[tuple[Segment, Verdict]] = list(zip(segments, verdicts, strict=True))
+    judged += [(Segment(span, ""), "no speech") for span in window.list_unheard(segments)]
+    return judged
 
 
 def _refusals(judged: list[tuple[Segment, Verdict]], recogniser: Recogniser) -> Iterator[str]:

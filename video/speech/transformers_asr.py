@@ -53,6 +53,13 @@ class TransformersRecogniser:
                 f"known; known are {', '.join(_FAMILIES)}"
             )
         self._name, self._model, self._processor = name, model.eval(), processor
+        takes_language = self._family == "qwen3_asr" or (
+            self._family == "whisper" and self._is_multilingual
+        )
+        if language is not None and not takes_language:
+            raise RecogniserError(
+                f"{name}: takes no language; leave it out, or give a model of many languages"
+            )
         self._language = language
 
     @property
@@ -69,8 +76,7 @@ class TransformersRecogniser:
     def languages(self) -> tuple[str, ...]:
         """See `Recogniser`. Whisper's and Moonshine's English models say so in their settings."""
         is_english = self._family == "moonshine" or (
-            self._family == "whisper"
-            and not getattr(self._model.generation_config, "is_multilingual", True)
+            self._family == "whisper" and self._is_multilingual is False
         )
         return ("en",) if is_english else ()
 
@@ -100,7 +106,7 @@ class TransformersRecogniser:
                 "do_sample": False,
                 "output_scores": True,
             }
-        if self._family == "whisper" and not self.languages:
+        if self._family == "whisper" and self._is_multilingual:
             settings |= {"task": "transcribe", "language": self._language}
         written = self._model.generate(**inputs, return_dict_in_generate=True, **settings)
         ids = written.sequences
@@ -135,6 +141,11 @@ class TransformersRecogniser:
             samples.samples, sampling_rate=samples.rate_hz, return_tensors="pt"
         )
         return inputs.to(self._model.device, self._model.dtype)
+
+    @property
+    def _is_multilingual(self) -> bool | None:
+        """Of Whisper; None where its settings do not say so, so that no language can be named."""
+        return getattr(self._model.generation_config, "is_multilingual", None)
 
     def _most_tokens(self, samples: AudioSamples) -> int:
         return _BASE_TOKENS + math.ceil(_TOKENS_PER_S * len(samples) / samples.rate_hz)

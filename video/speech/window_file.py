@@ -26,6 +26,8 @@ class WindowFile:
         """Read what is kept at `path`; a line that cannot be read is recognised again. Raises
         OSError."""
         self._path = path
+        self.fault = ""
+        """Why nothing is kept any more, "" where all is."""
         self._windows: dict[str, tuple[Segment, ...]] = {}
         if path.is_file() and path.stat().st_size <= _MOST_BYTES:
             for line in path.read_bytes().splitlines():
@@ -36,12 +38,15 @@ class WindowFile:
         return self._windows.get(key)
 
     def keep_window(self, key: str, segments: tuple[Segment, ...]) -> None:
-        """See `WindowStore`. Raises OSError."""
+        """See `WindowStore`. A full disk costs what is kept and not the transcript: see `fault`."""
         self._windows[key] = segments
         line = json.dumps({"key": key, "segments": [asdict(segment) for segment in segments]})
         # One write of a whole line: two processes do not mix theirs, and half a line is not read.
-        with self._path.open("ab") as file:
-            file.write(line.encode() + b"\n")
+        try:
+            with self._path.open("ab") as file:
+                file.write(line.encode() + b"\n")
+        except OSError as error:
+            self.fault = f"{self._path}: cannot be written ({error.strerror})"
 
     def _take(self, line: bytes) -> None:
         try:

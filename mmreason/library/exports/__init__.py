@@ -6,13 +6,14 @@ save_clips(answer, "proof")
 
 from mmreason.library.exports.clips import ClipFile, cut_clip, save_clips
 from mmreason.library.exports.items import ExportItem, fit_items, to_export_item
-from mmreason.library.exports.write import EXPORT_SUFFIXES, ExportFile, write_export
+from mmreason.library.exports.write import EXPORT_SUFFIXES, ExportFile, check_export, write_export
 
 __all__ = [
     "EXPORT_SUFFIXES",
     "ClipFile",
     "ExportFile",
     "ExportItem",
+    "check_export",
     "cut_clip",
     "fit_items",
     "save_clips",

@@ -102,6 +102,8 @@ def cut_clip(video: Video, span: Span, folder: Path) -> ClipFile:
         >>> cut_clip(Video.open("talk.mp4"), Span(12, 31), Path("proof")).method  # doctest: +SKIP
         'encoded'
     """
+    from av.error import FFmpegError
+
     inside = span.clip(video.info.span)
     if inside.duration_s <= 0:
         raise UsageError(
@@ -114,13 +116,11 @@ def cut_clip(video: Video, span: Span, folder: Path) -> ClipFile:
     # Begun beside it and renamed: half a clip is never left.
     unfinished = path.with_name(f".{path.stem}.unfinished.mp4")
     try:
-        is_copied = _is_copyable(video, inside)
-        if is_copied:
-            _copy(video, inside, unfinished)
-        else:
+        is_copied = _is_copyable(video, inside) and _copy(video, inside, unfinished)
+        if not is_copied:
             _encode(video, inside, unfinished)
         unfinished.replace(path)
-    except OSError as error:  # PyAV's errors of files are these too
+    except (OSError, FFmpegError) as error:
         raise VideoError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
@@ -139,25 +139,43 @@ def _widened(video: Video, spans: Sequence[Span]) -> Iterator[Span]:
 
 def _is_copyable(video: Video, span: Span) -> bool:
     """Whether the first frame of `span` decodes by itself, and mp4 holds what is stored."""
+    import av
+
     info = video.info
     if is_world_script(video.path) or info.codec not in _COPIED_CODECS or info.rotation_deg:
         return False
+    with av.open(str(video.path)) as source:
+        sound = source.streams.audio[0] if source.streams.audio else None
+        if sound is not None and sound.codec_context.name not in _COPIED_SOUND:
+            return False
     frame_s = 1 / max(info.mean_fps_hz, 1.0)
     return any(abs(time_s - span.start_s) < frame_s / 2 for time_s in video.keyframe_times_s)
 
 
-def _copy(video: Video, span: Span, target: Path) -> None:
-    """Packets of picture and sound as they are stored, from the key frame at the start on."""
+def _copy(video: Video, span: Span, target: Path) -> bool:
+    """Write packets of picture and sound as they are stored, from the key frame at the start on;
+    False where mp4 does not take them."""
+    from av.error import FFmpegError
+
+    try:
+        _copy_packets(video, span, target)
+    except FFmpegError:
+        return False
+    return True
+
+
+def _copy_packets(video: Video, span: Span, target: Path) -> None:
     import av
 
     with av.open(str(video.path)) as source, av.open(str(target), "w") as clip:
         picture = _picture_of(source, video)
-        streams = {picture.index: clip.add_stream_from_template(picture)}
-        sound = source.streams.audio[0] if source.streams.audio else None
-        if sound is not None and sound.codec_context.name in _COPIED_SOUND:
+        streams: dict[int, VideoStream | AudioStream] = {}
+        streams[picture.index] = clip.add_stream_from_template(picture)
+        for sound in source.streams.audio[:1]:
             streams[sound.index] = clip.add_stream_from_template(sound)
         origin_s = _origin_s(picture, video)
-        source.seek(int((span.start_s + origin_s + 1e-3) / picture.time_base), stream=picture)
+        seek_s = span.start_s + origin_s + 1e-3
+        source.seek(int(seek_s / _tick_s(picture)), stream=picture)
         ended: set[int] = set()
         for packet in source.demux([source.streams[i] for i in streams]):
             if packet.dts is None or packet.pts is None:
@@ -227,13 +245,15 @@ def _encode_sound(
     resampler = av.AudioResampler(format="fltp", layout="stereo", rate=_SOUND_HZ)
     start_tick = round((span.start_s + origin_s) * _SOUND_HZ)
     end_tick = round((span.end_s + origin_s) * _SOUND_HZ)
-    source.seek(int(max(0.0, span.start_s + origin_s - 0.5) / sound.time_base), stream=sound)
+    source.seek(int((span.start_s + origin_s - 0.5) / _tick_s(sound)), stream=sound)
     for frame in source.decode(sound):
         if frame.pts is None or frame.time is None:
             continue
         if frame.time >= span.end_s + origin_s:
             break
         for part in resampler.resample(frame):
+            if part.pts is None or part.time_base is None:
+                continue
             tick = round(part.pts * part.time_base * _SOUND_HZ)
             samples = part.to_ndarray()
             first, last = max(0, start_tick - tick), min(part.samples, end_tick - tick)
@@ -250,7 +270,12 @@ def _encode_sound(
 
 def _origin_s(picture: VideoStream, video: Video) -> float:
     """What the file's own clock is ahead of the video's."""
-    return float((picture.start_time or 0) * (picture.time_base or 0)) - video.info.start_s
+    return (picture.start_time or 0) * _tick_s(picture) - video.info.start_s
+
+
+def _tick_s(stream: VideoStream | AudioStream) -> float:
+    """Seconds of one step of a stream's clock."""
+    return float(stream.time_base or Fraction(1, _TICKS_HZ))
 
 
 def _picture_of(source: InputContainer, video: Video) -> VideoStream:

@@ -38,6 +38,24 @@ class ExportFile:
     """What was changed or left out to fit the format."""
 
 
+def check_export(path: Path) -> str:
+    """The suffix of `path` in small letters. UsageError where it is that of no export, VideoError
+    where the file cannot be written: asked before work of which the result goes there.
+
+    Example:
+        >>> check_export(Path("found.CSV"))
+        '.csv'
+    """
+    suffix = path.suffix.lower()
+    if suffix not in EXPORT_SUFFIXES:
+        raise UsageError(
+            f"{path}: exports end in {', '.join(EXPORT_SUFFIXES)} (.txt: chapters for YouTube), "
+            f"got {suffix or 'no suffix'}"
+        )
+    check_writable(path)
+    return suffix
+
+
 def write_export(
     items: Iterable[ExportItem],
     path: str | Path,
@@ -59,13 +77,7 @@ def write_export(
         1
     """
     path = Path(path).expanduser()
-    suffix = path.suffix.lower()
-    if suffix not in EXPORT_SUFFIXES:
-        raise UsageError(
-            f"{path}: exports end in {', '.join(EXPORT_SUFFIXES)} (.txt: chapters for YouTube), "
-            f"got {suffix or 'no suffix'}"
-        )
-    check_writable(path)
+    suffix = check_export(path)
     fitted = fit_items(items, duration_s)
     notes = list(fitted.notes)
     if suffix in (".edl", ".otio") and fps_hz is None:

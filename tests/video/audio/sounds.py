@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 CLICKS_S = (0.5, 1.25, 1.9)
 _CLICK_S = 0.002
@@ -43,17 +44,19 @@ def write_clip(
         film = None
         if video_codec is not None:
             film = container.add_stream(video_codec, rate=_FPS_HZ)
+            assert isinstance(film, av.VideoStream)
             film.width, film.height, film.pix_fmt = 64, 48, "yuv420p"
         streams = []
         for language, title, is_default in tracks:
             stream = container.add_stream(codec, rate=rate_hz)
+            assert isinstance(stream, av.AudioStream)
             stream.layout = layout
             if language:
                 stream.metadata["language"] = language
             if title:
                 stream.metadata["title"] = title
             if not is_default:
-                stream.disposition = 0
+                stream.disposition = Disposition(0)
             streams.append(stream)
         for number in range(2 * _FPS_HZ if film is not None else 0):
             picture = np.full((48, 64, 3), number * 6 % 255, np.uint8)
@@ -70,7 +73,9 @@ def write_clip(
     return path
 
 
-def _encode(stream: av.AudioStream, samples: np.ndarray, rate_hz: int, layout: str):
+def _encode(
+    stream: av.AudioStream, samples: np.ndarray, rate_hz: int, layout: str
+) -> Iterator[av.Packet]:
     form = stream.codec_context.format
     resampler = av.AudioResampler(format=form.name if form else "s16", layout=layout, rate=rate_hz)
     whole = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
