@@ -213,9 +213,14 @@ def _read_part(
 
 
 def _load_embedder(name: str | None) -> Embedder | Literal["auto"]:
-    quiet_libraries()
+    from mmreason.library.library import find_default_embedder
+
     if name is None:
+        # The libraries take seconds to load: only where there is something to load with them.
+        if find_default_embedder() is not None:
+            quiet_libraries()
         return "auto"
+    quiet_libraries()
     from mmreason.tools.text_embedder import load_embedder
 
     return load_embedder(name)

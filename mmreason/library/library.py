@@ -293,13 +293,20 @@ def list_paths(paths: Sequence[str | Path]) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def load_default_embedder() -> tuple[Embedder | None, str]:
-    """The embedder that compares meanings, or None with a note that says how to get it."""
+def find_default_embedder() -> Path | None:
+    """The folder of the embedder that compares meanings; None where its weights are missing."""
     from mmreason.weights import WeightsMissingError, find_weights
 
     try:
-        folder = find_weights(DEFAULT_EMBEDDER)
+        return find_weights(DEFAULT_EMBEDDER)
     except WeightsMissingError:
+        return None
+
+
+def load_default_embedder() -> tuple[Embedder | None, str]:
+    """The embedder that compares meanings, or None with a note that says how to get it."""
+    folder = find_default_embedder()
+    if folder is None:
         return None, f"words alone were compared: mmreason weights get {DEFAULT_EMBEDDER}"
     from mmreason.tools.text_embedder import load_embedder
 

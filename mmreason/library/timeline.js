@@ -83,7 +83,7 @@
       if (before && x < before.right + 1 && before.isHit === isHit && x < before.x + GROUP_PX) {
         before.right = Math.max(before.right, x + width);
         before.count += 1;
-        before.element.style.width = before.right - before.x + "px";
+        before.element.style.width = Math.max(NARROWEST_PX - 1, before.right - before.x - 1) + "px";
         before.element.textContent = before.count;
         before.element.title = before.count + " lines from " + formatTime(before.row.start_s);
         before.element.onclick = () => {

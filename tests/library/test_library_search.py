@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -156,7 +157,7 @@ def test_records_of_other_processes_are_seen(
     assert not library.search("heron").hits and library.search("onions").hits
 
 
-def letters(texts: list[str]) -> np.ndarray:
+def letters(texts: Sequence[str]) -> np.ndarray:
     """Texts are near where they have the same letters."""
     table = [[text.lower().count(chr(97 + i)) for i in range(26)] for text in texts]
     return np.array(table, np.float32) + 1e-3
@@ -167,7 +168,7 @@ def test_the_floor_stands_on_similarity_and_embeddings_are_kept(
 ) -> None:
     calls: list[int] = []
 
-    def embed(texts: list[str]) -> np.ndarray:
+    def embed(texts: Sequence[str]) -> np.ndarray:
         calls.append(len(texts))
         return letters(texts)
 
