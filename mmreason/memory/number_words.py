@@ -35,6 +35,11 @@ _SCALED = re.compile(rf"\b(\d+(?:\.\d+)?)\s+({'|'.join(_SCALES)})\b")
 _PER_CENT = re.compile(r"\s*(?:%|\bper\s+cent\b)")
 _CURRENCIES = {"$": "dollar", "\N{EURO SIGN}": "euro", "\N{POUND SIGN}": "pound"}
 _CURRENCY = re.compile(r"([$\N{EURO SIGN}\N{POUND SIGN}])\s?(\d+(?:[.,]\d+)*)")
+_ANY_NUMBER = re.compile(
+    r"[\d%$\N{EURO SIGN}\N{POUND SIGN}]"
+    rf"|\b(?:{_WORDS}|{'|'.join(_LATER_ORDINALS)}|per\s+cent)\b"
+)
+"""Most lines hold none of it: one look instead of five."""
 _LONGEST_DIGITS = 18
 
 
@@ -47,6 +52,8 @@ def write_numbers_alike(text: str) -> str:
         >>> write_numbers_alike("in nineteen eighty four, 2.5 million, the twenty-first")
         'in 1984, 2500000, the 21st'
     """
+    if _ANY_NUMBER.search(text) is None:
+        return text
     if any(c.isdigit() or c in "%$\N{EURO SIGN}\N{POUND SIGN}" for c in text):
         text = _CURRENCY.sub(lambda m: f"{m[2]} {_CURRENCIES[m[1]]}", text)
         text = _GROUPED.sub(lambda m: re.sub(r"\D", "", m[0]), text)
