@@ -46,7 +46,10 @@ def test_ask_leaves_the_evidence_as_clips_and_frames(
     model: ScriptedModel, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "proof"
-    assert main(["ask", str(clip), QUESTION, "--short", "--clips", str(folder)]) == 0
+    assert (
+        main(["ask", str(clip), QUESTION, "--model", "nano", "--short", "--clips", str(folder)])
+        == 0
+    )
     out = capsys.readouterr().out
     cut = sorted(folder.glob("*.mp4"))
     assert cut and all(f"clip:        {path}" in out.replace("\n", "") for path in cut)
