@@ -14,8 +14,8 @@ class ScriptedClassifier:
 
     Example:
         >>> classifier = ScriptedClassifier(lambda frame: {"tabby": 0.9})
-        >>> float(classifier.classify(np.zeros((1, 4, 4, 3), np.uint8))[0, 281].round(2))
-        0.9
+        >>> f"{classifier.classify(np.zeros((1, 4, 4, 3), np.uint8))[0, 281]:.2f}"
+        '0.90'
     """
 
     name = "scripted"
