@@ -27,9 +27,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from mmreason.agent.record_passages import plain_words
 from mmreason.evaluation.public.intervals import ClusteredShare
-from mmreason.language.numbers import numbers_as_digits
-from mmreason.language.text import split_words
 from mmreason.narration import (
     Narration,
     NarrationTruth,
@@ -185,7 +184,7 @@ def judge(question: AskedQuestion, answer: Answer) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(split_words(numbers_as_digits(text)))
+    return " ".join(plain_words(text))
 
 
 def run_narrations(reasoner: Reasoner, seeds: Sequence[int], folder: Path) -> Iterator[Outcome]:

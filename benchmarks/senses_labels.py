@@ -15,13 +15,15 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
+import av
 import numpy as np
 from PIL import Image, ImageDraw
 
 from mmreason.video import Span, Video
-from mmreason.video.content.shot_list import list_shots
+from mmreason.video.content.shot_list import DETECTORS, list_shots
 from mmreason.video.labels import Label, VideoLabels, label_video
 from mmreason.video.labels.decide import decide_labels
 from mmreason.video.labels.efficientnet import EfficientNetLite
@@ -73,6 +75,7 @@ def main() -> int:
     print_movement(pictures)
     print_clips(args.pictures, classifier)
     if args.shots:
+        print_made_shots(pictures, args.shot_weights)
         print_shots(args.shots, args.shot_weights)
     return 0
 
@@ -102,7 +105,7 @@ def draw_pictures(seed: int = 5) -> Iterator[Picture]:
     rng = np.random.default_rng(seed)
     for row in range(12):
         yield _drawn(f"drawn/noise-{row}", rng.normal(128, 20 + 8 * row, (216, 384, 3)))
-        ramp = np.linspace(*rng.uniform(0, 255, 2), 384)[None, :, None]
+        ramp = np.linspace(rng.uniform(0, 255), rng.uniform(0, 255), 384)[None, :, None]
         yield _drawn(
             f"drawn/ramp-{row}", np.broadcast_to(ramp * rng.uniform(0.2, 1, 3), (216, 384, 3))
         )
@@ -325,8 +328,70 @@ def move_camera(photograph: np.ndarray, kind: str) -> np.ndarray:
     return np.stack(frames)
 
 
+def print_made_shots(pictures: Sequence[Picture], weights: str) -> None:
+    """Both detectors on a film of which every transition is known."""
+    print("\n## Shots of a made film\n\nPans over photographs, 4 s each, 25 frames a second.\n")
+    print("| detector | cuts | dissolves of 0.8 s | fades through black | false |")
+    print("| --- | --- | --- | --- | --- |")
+    photographs = [item for item in pictures if item.kind == "photograph"][:13]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "film.mp4"
+        truth = make_film(photographs, path)
+        with Video.open(path) as video:
+            for detector in DETECTORS:
+                shots = list_shots(video, detector, weights=weights).shots
+                times_s = [shot.span.start_s for shot in shots[1:]]
+                cells = []
+                for kind in TRANSITIONS:
+                    spans = [span for name, span in truth if name == kind]
+                    count = sum(any(_is_near(span, time_s) for time_s in times_s) for span in spans)
+                    cells.append(f"{count} of {len(spans)}")
+                false = sum(
+                    not any(_is_near(span, time_s) for _, span in truth) for time_s in times_s
+                )
+                print(f"| {detector} | {' | '.join(cells)} | {false} |", flush=True)
+
+
+TRANSITIONS = ("cut", "dissolve", "fade")
+
+
+def _is_near(span: Span, time_s: float) -> bool:
+    return span.start_s - 0.3 <= time_s <= span.end_s + 0.3
+
+
+def make_film(photographs: Sequence[Picture], path: Path) -> list[tuple[str, Span]]:
+    """Write a film of pans, parted by the three kinds of transition in turn; gives these."""
+    rate_hz, count = 25, 100
+    shots = []
+    for item in photographs:
+        picture = Image.fromarray(item.pixels).resize((400, 180))
+        shots.append([np.asarray(picture)[:, row // 2 : row // 2 + 320] for row in range(count)])
+    frames, truth = [np.asarray(frame, np.float32) for frame in shots[0]], []
+    for row, shot in enumerate(shots[1:]):
+        kind = TRANSITIONS[row % 3]
+        start_s = len(frames) / rate_hz
+        steps = {"cut": 0, "dissolve": 20, "fade": 12}[kind]
+        if kind == "dissolve":
+            weights = np.linspace(0, 1, steps)
+            frames += [(1 - w) * frames[-1] + w * shot[0] for w in weights]
+        elif kind == "fade":
+            last = frames[-1]
+            frames += [last * w for w in np.linspace(1, 0, steps)]
+            frames += [shot[0] * w for w in np.linspace(0, 1, steps)]
+        truth.append((kind, Span(start_s, len(frames) / rate_hz)))
+        frames += [np.asarray(frame, np.float32) for frame in shot]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate_hz)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for frame in frames:
+            pixels = np.ascontiguousarray(frame.astype(np.uint8))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return truth
+
+
 def print_shots(clips: Sequence[Path], weights: str) -> None:
-    """Both detectors on the same clips."""
+    """Both detectors on the same clips, of which nobody knows the truth."""
     print("\n## Shots\n\n| clip | auto | TransNetV2 | of both | auto alone, TransNetV2 alone |")
     print("| --- | --- | --- | --- | --- |")
     for path in clips:

@@ -91,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--narrations", type=int, default=20)
     parser.add_argument("--model", default="whisper-tiny.en")
+    parser.add_argument("--clips", nargs="*", type=Path, default=[], help="without speech")
     arguments = parser.parse_args()
     recogniser = load_recogniser(arguments.model)
     rows = [
@@ -106,7 +107,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows += measure_narrations(Path(folder), recogniser, arguments.narrations)
         rows += ["", "| sound | words written | notes |", "| --- | --- | --- |"]
-        rows += measure_nothing(Path(folder), recogniser)
+        rows += measure_nothing(Path(folder), recogniser, arguments.clips)
         rows += measure_foreign(Path(folder), recogniser)
     print("\n".join(rows))
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
@@ -183,7 +184,7 @@ def count_edits(first: Sequence[str], second: Sequence[str]) -> int:
     return row[-1]
 
 
-def measure_nothing(folder: Path, recogniser: Recogniser) -> list[str]:
+def measure_nothing(folder: Path, recogniser: Recogniser, clips: Sequence[Path]) -> list[str]:
     """Words written for a minute each of sound in which nobody speaks, and for real clips."""
     count, draw = 60 * RATE_HZ, np.random.default_rng(0)
     time_s = np.arange(count) / RATE_HZ
@@ -202,7 +203,8 @@ def measure_nothing(folder: Path, recogniser: Recogniser) -> list[str]:
     }
     paths = {name: write_sound(folder / f"{name}.wav", x, RATE_HZ) for name, x in sounds.items()}
     rows = []
-    for name, path in {**paths, **find_real_clips()}.items():
+    named = {path.name: path for path in clips}
+    for name, path in {**paths, **find_real_clips(), **named}.items():
         said = transcribe(path, recogniser)
         rows.append(f"| {name} | {len(said.text.split())} | {'; '.join(said.notes)} |")
     return rows

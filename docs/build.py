@@ -28,6 +28,7 @@ WRITTEN = (
     "docs/*.png",
     "docs/pictures/*.svg",
     "benchmarks/results/*",
+    "benchmarks/results/senses/*",
     "mmreason/models/*/MODEL_CARD.md",
 )
 """Pages, and the pictures and tables beside them."""
@@ -40,7 +41,7 @@ _LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json"}
 def gather_pages(pages: Path) -> None:
     """Lay the Markdown of the repository and what it links to into the empty folder `pages`."""
     for pattern in WRITTEN:
-        for file in sorted(ROOT.glob(pattern)):
+        for file in sorted(path for path in ROOT.glob(pattern) if path.is_file()):
             target = pages / file.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)

@@ -16,11 +16,11 @@ from mmreason.agent.record_passages import (
     holds_subject,
     make_passages,
     match_topic,
+    plain_words,
     rank_passages,
 )
 from mmreason.language.extraction import extract_answer, holds_kind
 from mmreason.language.fact_questions import FactQuestion
-from mmreason.language.numbers import numbers_as_digits
 from mmreason.language.text import FUNCTION_WORDS, split_words, stem_word
 from mmreason.language.values import yes_or_no
 from mmreason.memory.records import MemoryRecord
@@ -30,7 +30,7 @@ from mmreason.video.labels.words import find_classes
 LEAST_COVERAGE = 0.6
 """Share of the topic that a passage must hold where nothing compares meanings."""
 LEAST_COSINE = 0.25
-NEAR = ((0.75, 0.30), (0.45, 0.45), (0.20, 0.60))
+NEAR = ((0.99, 0.10), (0.75, 0.30), (0.45, 0.45), (0.20, 0.60))
 """(coverage, cosine): a passage with at least both of one pair is about the question. Chosen on
 made narrations with seeds below 1000, see benchmarks/senses_answers.py."""
 MOST_CITED = 8
@@ -104,6 +104,18 @@ def is_near(question: FactQuestion, item: ScoredPassage, compares_meaning: bool)
     return any(item.coverage >= coverage and item.cosine >= cosine for coverage, cosine in NEAR)
 
 
+SURE_SPEECH = 0.8
+"""Mean probability of the words of a sentence, below which a recogniser is not trusted with a name
+or with all of the sentence; of a form that is recognised, such as a sum, it is."""
+
+
+def _is_misheard(question: FactQuestion, passage: RecordPassage) -> bool:
+    if passage.sense != "speech" or question.kind in ("number", "colour", "time"):
+        return False
+    known = [record.confidence for record in passage.records if record.confidence is not None]
+    return bool(known) and min(known) < SURE_SPEECH
+
+
 _ASKS_NOW = re.compile(
     r"^\W*when (?:do|does|is|are) (?:I|you|we|they|he|she|it|someone)\b", re.IGNORECASE
 )
@@ -124,7 +136,7 @@ def _by_kind(question: FactQuestion) -> _Rule:
 def _quote_best(question: FactQuestion, near: Sequence[ScoredPassage]) -> RecordAnswer | None:
     """The part of the nearest passage that has a value of the kind that is asked for."""
     for item in near:
-        if holds_kind(question, item.passage.text):
+        if holds_kind(question, item.passage.text) and not _is_misheard(question, item.passage):
             text = extract_answer(question, item.passage.text)
             return RecordAnswer(text, None, (item.passage,), item.score)
     # "When does she add the salt?" may have no date, but has a time in the video.
@@ -263,11 +275,7 @@ def _is_part_of_all(held: Sequence[int], longest: int, options: Sequence[str]) -
 
 
 def _holds_option(option: str, text: str) -> bool:
-    stems = [
-        stem_word(word)
-        for word in split_words(numbers_as_digits(option))
-        if word not in FUNCTION_WORDS
-    ]
+    stems = [stem_word(word) for word in plain_words(option) if word not in FUNCTION_WORDS]
     return bool(stems) and set(stems) <= match_topic(stems, text)
 
 

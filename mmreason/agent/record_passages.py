@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmreason.language.fact_questions import FactQuestion, Sense
-from mmreason.language.numbers import numbers_as_digits
 from mmreason.language.text import split_words, stem_word
+from mmreason.memory.number_words import write_numbers_alike
 from mmreason.memory.records import Channel, MemoryRecord
+from mmreason.memory.terms import fold_text
 from mmreason.memory.vector_index import Embedder
 from mmreason.video.types import Span
 
@@ -38,6 +39,10 @@ LIKE_SOUND = 0.5
 """Likeness of letters from which a word may be a misheard one beside another that is right."""
 LIKE_SOUND_ALONE = 0.65
 _SENTENCE_END = re.compile(r"(?<=[.?!\u2026])[\"'\u2019\u201d)]*\s+(?=[^\W_])")
+_SPLIT_GROUP = re.compile(r"(?<=\d)\s+,(?=\d{3}\b)")
+"""Recognisers write "6 ,000"."""
+_FULL_HOUR = re.compile(r"\b(\d{1,2})(?:[:.]00| ?o'?clock)(?![\w])")
+_MONEY = {"pounds": "pound", "euros": "euro", "dollars": "dollar"}
 _ENDS = re.compile(r"[.?!\u2026][\"'\u2019\u201d)]*$")
 
 
@@ -95,7 +100,10 @@ def make_passages(records: Iterable[MemoryRecord]) -> tuple[RecordPassage, ...]:
     """
     by_sense: dict[Sense, list[MemoryRecord]] = {sense: [] for sense in CHANNEL_OF}
     for record in sorted(records, key=lambda record: record.span_us):
-        if record.channel in SENSE_OF:
+        # Colours, light and movement are written as labels too, but name nothing.
+        if record.channel in SENSE_OF and not (
+            record.channel == "label" and record.confidence is None
+        ):
             by_sense[SENSE_OF[record.channel]].append(record)
     singles = (
         RecordPassage((record,), " ".join(record.text.split()))
@@ -141,11 +149,11 @@ def match_topic(topic: Sequence[str], text: str) -> frozenset[str]:
     """The stems of `topic` that a text holds, in digits or words, also a little misspelt.
 
     Example:
-        >>> sorted(match_topic(("lopez", "22"), "Maria Lopes is twenty-two."))
-        ['22', 'lopez']
+        >>> sorted(match_topic(("barbecu", "22"), "A barbacue at twenty-two."))
+        ['22', 'barbecu']
     """
-    stems = {stem_word(word) for word in split_words(numbers_as_digits(text))}
-    wanted = {stem: stem_word(numbers_as_digits(stem)) for stem in topic}
+    stems = set(map(stem_word, plain_words(text)))
+    wanted = {stem: stem_word(" ".join(plain_words(stem))) for stem in topic}
     return frozenset(
         stem
         for stem, plain in wanted.items()
@@ -153,11 +161,23 @@ def match_topic(topic: Sequence[str], text: str) -> frozenset[str]:
     )
 
 
+def plain_words(text: str) -> list[str]:
+    """Words for comparison: folded, numbers and sums of money and full hours in one form.
+
+    Example:
+        >>> plain_words("At nine o'clock, 6,000 pounds"), plain_words("9:00: £6 ,000")
+        (['at', '9', 'oclock', '6000', 'pound'], ['9', 'oclock', '6000', 'pound'])
+    """
+    text = _SPLIT_GROUP.sub(",", fold_text(text))
+    text = _FULL_HOUR.sub(r"\1 oclock", write_numbers_alike(text))
+    return [_MONEY.get(word, word) for word in split_words(text)]
+
+
 def sounds_like(stem: str, word: str, likeness: float) -> bool:
     """Whether two words share so much of their letters, in order, and begin alike or end alike.
 
     Example:
-        >>> sounds_like("roof", "rough", 0.5), sounds_like("roof", "cellar", 0.5)
+        >>> sounds_like("film", "field", 0.5), sounds_like("film", "music", 0.5)
         (True, False)
     """
     ratio = difflib.SequenceMatcher(None, stem, word, autojunk=False).ratio()
@@ -169,9 +189,9 @@ def holds_subject(subject: Sequence[str], text: str) -> bool:
     sound like the rest, as recognisers write them.
 
     Example:
-        >>> holds_subject(("library", "roof"), "The budget of the library rough is small.")
+        >>> holds_subject(("film", "night"), "Friday is the date of the field night.")
         True
-        >>> holds_subject(("library", "roof"), "The budget of the library is small.")
+        >>> holds_subject(("film", "night"), "Friday is the music night.")
         False
     """
     held = match_topic(subject, text)
@@ -180,7 +200,12 @@ def holds_subject(subject: Sequence[str], text: str) -> bool:
     words = [stem_word(word) for word in split_words(text)]
     likeness = LIKE_SOUND if held else LIKE_SOUND_ALONE
     is_like = all(
-        any(sounds_like(stem, word, likeness) for word in words)
+        any(
+            sounds_like(stem, word, likeness)
+            # Alone, three letters are soon alike, and so are endings.
+            and (held or (len(stem) > 3 and stem[0] == word[0]))
+            for word in words
+        )
         for stem in subject
         if stem not in held
     )
@@ -195,8 +220,8 @@ def stands_in(quote: str, records: Sequence[MemoryRecord]) -> bool:
         >>> stands_in("two million", [record]), stands_in("three million", [record])
         (True, False)
     """
-    written = " ".join(split_words(" ".join(record.text for record in records)))
-    return f" {' '.join(split_words(quote))} " in f" {written} "
+    written = " ".join(plain_words(" ".join(record.text for record in records)))
+    return f" {' '.join(plain_words(quote))} " in f" {written} "
 
 
 def _is_misspelt(stem: str, stems: Iterable[str]) -> bool:
@@ -217,8 +242,8 @@ def _make_sentences(lines: Sequence[MemoryRecord]) -> list[RecordPassage]:
     parts: list[tuple[MemoryRecord, str]] = []
     for i, line in enumerate(lines):
         # Rolling captions repeat a line: it is read once.
-        text = " ".join(line.text.split())
-        if i and text == " ".join(lines[i - 1].text.split()):
+        text = _SPLIT_GROUP.sub(",", " ".join(line.text.split()))
+        if i and line.text == lines[i - 1].text:
             continue
         for piece in _SENTENCE_END.split(text):
             parts.append((line, piece))

@@ -6,10 +6,9 @@ The same part does it, so that this is no independent check. It finds out what w
 
 from __future__ import annotations
 
-from mmreason.agent.record_passages import CHANNEL_OF, RecordPassage, match_topic
+from mmreason.agent.record_passages import CHANNEL_OF, RecordPassage, match_topic, plain_words
 from mmreason.language.fact_questions import FactQuestion
-from mmreason.language.numbers import numbers_as_digits
-from mmreason.language.text import FUNCTION_WORDS, split_words, stem_word
+from mmreason.language.text import FUNCTION_WORDS, stem_word
 from mmreason.senses import Sense as SensePart
 from mmreason.senses import SensePlan
 from mmreason.video.types import FrameSource, Span
@@ -91,5 +90,4 @@ def _compare_labels(name: str, texts: tuple[str, ...]) -> bool | None:
 
 
 def _content(text: str) -> frozenset[str]:
-    words = split_words(numbers_as_digits(text))
-    return frozenset(stem_word(word) for word in words if word not in FUNCTION_WORDS)
+    return frozenset(stem_word(word) for word in plain_words(text) if word not in FUNCTION_WORDS)

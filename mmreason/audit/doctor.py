@@ -11,10 +11,13 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module, metadata, resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
+
+from mmreason.audit.senses import SENSE_PARTS, SensePart, describe_part
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -63,6 +66,7 @@ def run_checks() -> list[DoctorCheck]:
         DoctorCheck(name="Python", status="ok", found=_PYTHON),
         *_packages(),
         *_optional_packages(),
+        *(_guarded(part.name, partial(_sense_part, part)) for part in SENSE_PARTS),
         _guarded("FFmpeg of PyAV", _ffmpeg),
         _guarded("codecs", _codecs),
         _guarded("OpenCV", _opencv),
@@ -123,6 +127,11 @@ def _optional_package(name: str, extra: str) -> DoctorCheck:
         advice = f"does not load here; not needed: pip uninstall {name}"
         return DoctorCheck(name=name, status="warn", found=f"{version}: {reason}", advice=advice)
     return DoctorCheck(name=name, status="ok", found=version)
+
+
+def _sense_part(part: SensePart) -> tuple[Status, str, str]:
+    finding, advice = describe_part(part, _version, _install)
+    return "ok", finding, advice
 
 
 def _ffmpeg() -> tuple[Status, str, str]:

@@ -119,6 +119,14 @@ def ask_video(
         Path | None, typer.Option("--out", help="With --questions: file of answers, resumed.")
     ] = None,
     workers: Annotated[int, typer.Option(help="With --questions: how many at a time.")] = 1,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            help="With --questions: only part i of n of them, as i/n, into a file of its own; for "
+            "an array of Slurm.",
+        ),
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --questions: ask failed ones again.")
     ] = False,
@@ -169,6 +177,7 @@ def ask_video(
         if video is not None or answers is None:
             raise UsageError("--questions needs --out, and no video or question beside it")
         from mmreason.cli.ask_many import ask_many
+        from mmreason.engines.jobs import Shard
 
         ask_many(
             setup.load,
@@ -180,6 +189,7 @@ def ask_video(
             seed,
             as_json,
             use_subtitles=not no_subtitles,
+            shard=None if shard is None else Shard.parse(shard),
         )
         return
     if video is None or (question is None and not dry_run):

@@ -11,10 +11,11 @@ import typer
 
 from mmreason.cli.common import print_json, print_notice, result_console
 from mmreason.cli.inputs import progress_bar
+from mmreason.engines.jobs import Shard, name_shard_file, select_shard
 from mmreason.json_values import to_json
 
 if TYPE_CHECKING:
-    from mmreason.agent.batch import BatchTotals, Result, ResultsFile
+    from mmreason.agent.batch import BatchTotals, QuestionFile, Result, ResultsFile
     from mmreason.agent.question import Question
     from mmreason.reasoner import Reasoner
     from mmreason.types import Budget
@@ -31,11 +32,15 @@ def ask_many(
     as_json: bool,
     *,
     use_subtitles: bool = True,
+    shard: Shard | None = None,
 ) -> None:
     """Answer what has no answer yet. Ends with exit code 1 where a question failed, now or in an
     earlier run whose failure is still in the file, or where a row is no question.
 
     An answer that cannot be written is printed as its row, and ends the work.
+
+    With a `shard` only its part of the questions is asked, told by their ids, into a file of its
+    own: `answers.shard-1-of-8.jsonl`.
 
     Without `use_subtitles` those beside or inside a video are left alone; a row that names a file
     of its own keeps it.
@@ -46,6 +51,9 @@ def ask_many(
     # 1. What is asked, and what of it the answers do not hold yet. Both files are tried before a
     # model is loaded.
     rows = read_questions(questions_path)
+    if shard is not None:
+        rows = _select_rows(rows, shard)
+        answers_path = name_shard_file(answers_path, shard)
     questions = list(rows.questions)
     check_writable(answers_path)
     if not use_subtitles:
@@ -83,6 +91,16 @@ def ask_many(
         print_notice("--retry-failed asks those again that failed before")
     if failed:
         raise typer.Exit(1)
+
+
+def _select_rows(rows: QuestionFile, shard: Shard) -> QuestionFile:
+    ids = [row.id for row in (*rows.questions, *rows.unreadable)]
+    ours = set(select_shard(ids, shard))
+    return replace(
+        rows,
+        questions=tuple(row for row in rows.questions if row.id in ours),
+        unreadable=tuple(row for row in rows.unreadable if row.id in ours),
+    )
 
 
 def _ask_unasked(

@@ -137,18 +137,6 @@ class EngineOptions:
         names = {file_address(path): path for path in files}
         return tuple(names[name] for name in select_shard(tuple(names), self.shard))
 
-    def shard_store(self, store: Path) -> Path:
-        """The store of this shard: tasks on several machines must not write into one file.
-
-        Example:
-            >>> str(EngineOptions.of(shard="2/16").shard_store(Path("talks.sqlite3")))
-            'talks.shard-2-of-16.sqlite3'
-        """
-        if self.shard is None:
-            return store
-        part = f"shard-{self.shard.index}-of-{self.shard.count}"
-        return store.with_name(f"{store.stem}.{part}{store.suffix}")
-
 
 def run_files(
     jobs: Mapping[Path, Job],

@@ -51,6 +51,7 @@ from mmreason.cli.inputs import (
     to_dict,
     work_through,
 )
+from mmreason.engines.jobs import name_shard_file
 
 if TYPE_CHECKING:
     from mmreason.senses.parts import SenseName, Senses
@@ -169,7 +170,7 @@ def index_videos(
     # In a shard or with workers the store has to be a file of its own.
     if store is None and not (engine_options.is_plain and engine_options.shard is None):
         store = default_path()
-    store = None if store is None else engine_options.shard_store(store.expanduser())
+    store = None if store is None else name_shard_file(store.expanduser(), engine_options.shard)
     end_s = None if minutes is None else time.monotonic() + 60 * minutes
     with Store.open_default() if store is None else Store.open(store) as opened:
         if dry_run:

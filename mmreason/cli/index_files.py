@@ -183,7 +183,8 @@ def _describe_file(
             steps.append(step)
             say(f"{path.name}: {step.done} of {step.total} captions")
         memory = reasoner.memory(video)
-        memory.remember_file(path)
+        if path.is_file():
+            memory.remember_file(path)
         failed = sum(step.observation.error is not None for step in steps)
         # Single failures are counted; a file of which nothing could be captioned is a failure
         # itself.

@@ -61,7 +61,9 @@ def sense_video(
 
     with show_progress(path.name) as say, Video.open(path) as video:
         memory = VideoMemory.of_video(video, store, embedder=embedder)
-        memory.remember_file(path)
+        # An address is no file, and may hold what only its owner should read.
+        if path.is_file():
+            memory.remember_file(path)
         steps = []
         for step in perceive(
             video,

@@ -20,7 +20,7 @@ from mmreason.cli.transcribe import (
     transcribe_file,
     write_target,
 )
-from mmreason.engines.jobs import Job, Work, make_job_key, name_file_content
+from mmreason.engines.jobs import Job, Work, make_job_key, name_file_content, name_shard_file
 from mmreason.engines.ledger import Ledger, ledger_path
 from mmreason.json_values import to_json
 from mmreason.video.speech import Recogniser, load_recogniser
@@ -68,7 +68,7 @@ def transcribe_on_engine(
         # Named here, by the order of the files: workers do not know of each other.
         target = None if out is None else name_target(out, path, settings.format_name, taken)
         jobs[path] = _make_job(path, settings, target)
-    name = options.shard_store(cache_folder() / "speech" / "transcribe")
+    name = name_shard_file(cache_folder() / "speech" / "transcribe", options.shard)
     with Ledger.open(ledger_path(name), retry_failed=options.retry_failed) as ledger:
         for job in jobs.values():
             target = job.settings["target"]

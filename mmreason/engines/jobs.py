@@ -222,6 +222,19 @@ def select_shard(addresses: Sequence[str], shard: Shard) -> tuple[str, ...]:
     return tuple(a for a in addresses if _hash_name(a) % shard.count == shard.index - 1)
 
 
+def name_shard_file(path: Path, shard: Shard | None) -> Path:
+    """What a shard writes in the place of `path`: tasks on several machines must not write into
+    one file.
+
+    Example:
+        >>> str(name_shard_file(Path("talks.sqlite3"), Shard(2, 16)))
+        'talks.shard-2-of-16.sqlite3'
+    """
+    if shard is None:
+        return path
+    return path.with_name(f"{path.stem}.shard-{shard.index}-of-{shard.count}{path.suffix}")
+
+
 def encode_value(value: Any) -> str:
     """The JSON of a value. UsageError where JSON cannot hold it, or it is too long."""
     try:

@@ -42,6 +42,15 @@ _YEAR = (
     rf"|(?:the year )?two thousand(?: and)?(?: (?:{_UNIT}))*)"
 )
 """In digits, or as it is said: nineteen sixty-two."""
+_DATE = re.compile(
+    rf"\b(?:(?:on|in|at|by|until|from|since|before|after|every|next|last|this) )*"
+    rf"(?:the )?(?:{_CLOCK}|{_DAY}(?: (?:morning|afternoon|evening|night))?"
+    rf"(?:,? (?:at )?{_CLOCK})?|(?:the )?\d{{1,2}}(?:st|nd|rd|th)?(?: of)? {_MONTH}(?: {_YEAR})?"
+    rf"|{_MONTH} (?:the )?(?:\d{{1,2}}(?:st|nd|rd|th)?|first|second|third|\w+th|{_UNIT})\b"
+    rf"(?:,? {_YEAR})?|{_YEAR})\b",
+    re.IGNORECASE,
+)
+"""Times that are told exactly, which go before vaguer ones in the same sentence."""
 _TIME = re.compile(
     rf"\b(?:(?:on|in|at|by|until|from|since|before|after|every|next|last|this|early|late|around) )*"
     rf"(?:the )?(?:{_CLOCK}|{_DAY}(?: (?:morning|afternoon|evening|night))?"
@@ -82,6 +91,7 @@ _CLAUSE_END = re.compile(
     r"[,;.!?](?!\d)|\b(?:which|who|because|while|when|so|until|before|after)\b"
     r"|\b(?:and|but) (?=(?:it|he|she|they|we|you|there|the|will|has|have|is|are|was|were)\b)"
 )
+_CLAUSES = re.compile(r",\s+(?!\d{3}\b)|;\s+|\s+(?=(?:and|but|so) (?:it|he|she|they|we|the)\b)")
 _PARTS = re.compile(r"\s*:\s+|\s+[-\u2013\u2014]\s+")
 
 
@@ -99,7 +109,7 @@ def extract_answer(question: FactQuestion, sentence: str) -> str:
     if value and question.kind in ("thing", "place", "reason"):
         return _trim(value)
     part = _extract_part(question, value or sentence)
-    return _trim(part) or _trim(value) or sentence.rstrip(" .")
+    return _trim(part) or _trim(value) or _trim(_find_clause(question, sentence))
 
 
 def holds_kind(question: FactQuestion, text: str) -> bool:
@@ -129,13 +139,23 @@ def _read_value(question: FactQuestion, line: str) -> str:
     return first if held == [False, True] else ""
 
 
+def _find_clause(question: FactQuestion, sentence: str) -> str:
+    """The clause that holds most of the topic; recognisers write commas for full stops."""
+    clauses = _CLAUSES.split(sentence)
+    held = [set(question.topic) & set(map(stem_word, split_words(c))) for c in clauses]
+    best = max(range(len(clauses)), key=lambda i: len(held[i]))
+    # What the topic is spread over belongs together.
+    is_whole = all(stems <= held[best] for stems in held)
+    return clauses[best] if is_whole else sentence
+
+
 def _extract_part(question: FactQuestion, sentence: str) -> str:
     if question.kind == "number":
         return _extract_amount(question, sentence)
     if question.kind == "colour":
         return _nearest(_COLOUR, question, sentence)
     if question.kind == "time":
-        return _nearest(_TIME, question, sentence)
+        return _nearest(_DATE, question, sentence) or _nearest(_TIME, question, sentence)
     if question.kind == "person":
         return _extract_name(question, sentence)
     if question.kind == "place":
@@ -195,13 +215,14 @@ def _extract_name(question: FactQuestion, sentence: str) -> str:
 
 _OPENING_TEXT = """
 today tomorrow yesterday please first second next finally later now here welcome hello after before
-during every each all many most
+during every each all many most nobody everybody everyone someone somebody nothing everything
 """
 _OPENINGS = FUNCTION_WORDS | set(_OPENING_TEXT.split())
 
 
 def _extract_thing(question: FactQuestion, sentence: str) -> str:
     """The stretch of words that are not those of the question, where there is one such stretch."""
+    sentence = _find_clause(question, sentence)
     asked = {*question.topic, *(stem_word(w) for w in split_words(question.text))}
     # 1. Behind "is", where the words before it are those of the question.
     for match in _COPULA.finditer(sentence):
@@ -222,9 +243,12 @@ def _extract_thing(question: FactQuestion, sentence: str) -> str:
             runs[-1].append(token)
     telling = [run for run in map(_trim_run, runs) if run]
     if len(telling) == 1 and len(telling[0]) <= LONGEST_THING:
-        joined = r"\s+".join(map(re.escape, telling[0]))
-        match = re.search(joined, sentence)
-        return match[0] if match else ""
+        match = re.search(r"\s+".join(map(re.escape, telling[0])), sentence)
+        before = split_words(sentence[: match.start()])[-1:] if match else []
+        # A single word behind another one, and not behind an article, may be the verb.
+        is_noun = len(telling[0]) > 1 or telling[0][0][:1].isupper() or not before
+        if match and (is_noun or before[0] in FUNCTION_WORDS):
+            return match[0]
     return ""
 
 

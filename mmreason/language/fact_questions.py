@@ -140,12 +140,14 @@ def read_fact_question(question: str) -> FactQuestion:
 
 _COLOUR = re.compile(r"\b(?:what|which)(?: (?:is|was) the)? (?:colou?r|shade)s?\b", re.IGNORECASE)
 _PERSON = re.compile(
-    r"^\W*(?:by |to |with |from )?(?:who|whom|whose|(?:which|what) (?:person|man|woman))\b",
+    r"^\W*(?:by |to |with |from )?(?:who|whom|whose|(?:which|what) (?:person|man|woman)"
+    r"|what (?:is|was) the name of)\b",
     re.IGNORECASE,
 )
 _PLACE = re.compile(
     r"^\W*(?:where|(?:in |to |from )?(?:what|which) (?:city|town|country|place|room|building)"
-    r"\b|(?:in |on )?(?:what|which) street\b)",
+    r"\b|what (?:is|was) the (?:new )?(?:city|town|place|home|location)\b"
+    r"|(?:in |on )?(?:what|which) street\b)",
     re.IGNORECASE,
 )
 _REASON = re.compile(

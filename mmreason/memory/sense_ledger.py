@@ -92,7 +92,7 @@ class SenseRun:
         ...                   planned_s=600.0, records=12, cpu_s=40.5)
         >>> (run,) = sum_runs([stretch])
         >>> run.state, run.covered_s
-        ('partial', 300.0)
+        ('partial', 300)
     """
 
     sense: str
@@ -156,7 +156,7 @@ def insert_stretch(connection: sqlite3.Connection, video: str, stretch: Stretch)
     where it was done already: then its records are there too."""
     key = (video, stretch.sense, show_line(stretch.part), *_to_us(stretch.span))
     row = connection.execute(_SELECT_ONE, key).fetchone()
-    earlier = None if row is None else _read_stretch((stretch.sense, stretch.part, *key[3:], *row))
+    earlier = None if row is None else _read_stretch((*key[1:], row[0]))
     if earlier is not None and earlier.recipe == stretch.recipe and not earlier.has_failed:
         return False
     body = {
@@ -203,7 +203,7 @@ def claim_sense(connection: sqlite3.Connection, video: str, sense: str, owner: s
     another is at work; claims of processes that are gone, and old ones, are taken over."""
     now_ns = time.time_ns()
     row = connection.execute(_SELECT_CLAIM, (video, sense)).fetchone()
-    if row is not None and row[0] != owner and not _is_stale(*row, now_ns):
+    if row is not None and row[0] != owner and not _is_stale(row[0], row[1], now_ns):
         return show_line(str(row[0]))
     connection.execute(
         "INSERT OR REPLACE INTO claims (video, sense, owner, at_ns) VALUES (?, ?, ?, ?)",

@@ -16,7 +16,9 @@ oases:oasis parentheses:parenthesis bases:base indices:index matrices:matrix ver
 appendices:appendix vortices:vortex alumni:alumnus cacti:cactus fungi:fungus stimuli:stimulus
 nuclei:nucleus radii:radius curricula:curriculum spectra:spectrum strata:stratum
 """
-_SINGULARS = dict(pair.split(":") for pair in _PLURALS.split())
+_SINGULARS: dict[str, str] = {
+    plural: singular for plural, singular in (pair.split(":") for pair in _PLURALS.split())
+}
 _MEN = re.compile(r"(?<=[a-z]{3})(?<!speci)(?<!regi)(?<!abdo)(?<!acu)(?<!sta)men$")
 """Firemen, policewomen; not specimen, regimen, abdomen, acumen."""
 
@@ -29,7 +31,9 @@ kerb:curb draught:draft encyclopaedia:encyclopedia paediatric:pediatric anaesthe
 haemoglobin:hemoglobin oestrogen:estrogen moustache:mustache yoghurt:yogurt sulphur:sulfur
 enrol:enroll fulfil:fulfill skilful:skillful instalment:installment
 """
-_AMERICAN = dict(pair.split(":") for pair in _BRITISH.split())
+_AMERICAN: dict[str, str] = {
+    british: american for british, american in (pair.split(":") for pair in _BRITISH.split())
+}
 _OUR = re.compile(
     r"^(arm|behavi|cand|cl[ao]m|col|demean|endeav|fav|ferv|flav|glam|harb|hon|hum|lab|misdemean|"
     r"neighb|od|parl|ranc|rum|savi|sav|splend|tum|val|vap|vig|disco?l|dishon|unfav)our"

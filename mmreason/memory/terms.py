@@ -66,8 +66,8 @@ class QueryTerm:
     """One word or pair of letters of a query, in the forms that count as it.
 
     Example:
-        >>> extract_query_terms("two red cars")[2]
-        QueryTerm(exact='cars', stem='·car', is_prefix=False)
+        >>> extract_query_terms("two red cars")[2].stem
+        '·car'
     """
 
     exact: str

@@ -109,6 +109,7 @@ class TextIndex:
         self._texts: dict[int, str] = {}
         self._lengths = np.zeros(0, np.float32)
         """Terms of each text, by its number."""
+        self._mean_length = 1.0
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -131,6 +132,7 @@ class TextIndex:
             grown[: len(self._lengths)] = self._lengths
             grown[list(lengths)] = list(lengths.values())
             self._lengths = grown
+            self._mean_length = max(1.0, float(grown.mean()))
 
     def add_records(self, first_row: int, records: Sequence[MemoryRecord]) -> None:
         """Take in the texts of records, numbered from `first_row`; of labels also what classes they
@@ -173,12 +175,18 @@ class TextIndex:
         if allowed is not None:
             scores[: len(allowed)][~allowed] = 0
         rows = np.flatnonzero(scores)
+        if len(rows) > MOST_RANKED:
+            # Only those that can be among the best are sorted.
+            least = np.partition(scores[rows], -MOST_RANKED)[-MOST_RANKED]
+            rows = rows[scores[rows] >= least]
         best = rows[np.argsort(-scores[rows], kind="stable")][:MOST_RANKED]
         total = sum(sorted(weights.values(), reverse=True)[:MOST_EXPECTED])
         return TextSearch(
             tuple(
-                TextMatch(row, float(scores[row]), min(1.0, float(covered[row]) / total))
-                for row in best.tolist()
+                TextMatch(row, bm25, min(1.0, share / total))
+                for row, bm25, share in zip(
+                    best.tolist(), scores[best].tolist(), covered[best].tolist(), strict=True
+                )
             ),
             tuple(common),
         )
@@ -224,7 +232,8 @@ class TextIndex:
 
     def _find_neighbours(self, halves: tuple[str, str]) -> np.ndarray:
         """Numbers of the texts in which these words stand one behind the other."""
-        both = np.intersect1d(*(self._postings[half].rows for half in halves))
+        first, second = (np.array(self._postings[half].rows, np.int64) for half in halves)
+        both = np.intersect1d(first, second)
         # Few of many hold them side by side: those that are not looked through are not found.
         return np.array(
             [row for row in both[:MOST_RANKED].tolist() if halves in pair_words(self._texts[row])],
@@ -272,7 +281,11 @@ class TextIndex:
         exact = self._score_form(term.exact)
         # Whoever holds the word itself holds its stem too, so that both count.
         others = [self._score_form(form) for form in (term.stem, *term.alike) if form]
-        rows = np.unique(np.concatenate([exact[0], *(rows for rows, _ in others)]))
+        # Texts with the stem are all that hold the word, in order already.
+        if term.stem and not term.alike:
+            rows = others[0][0]
+        else:
+            rows = np.unique(np.concatenate([exact[0], *(rows for rows, _ in others)]))
         bm25 = np.zeros(len(rows))
         for form_rows, form_bm25 in (exact, *others):
             bm25[np.searchsorted(rows, form_rows)] += form_bm25
@@ -287,7 +300,7 @@ class TextIndex:
             return np.zeros(0, np.int64), np.zeros(0)
         # Copies: an array that something looks into cannot grow.
         rows, counts = np.array(postings.rows, np.int64), np.array(postings.counts, np.float64)
-        length = self._lengths[rows] / self._lengths.mean()
+        length = self._lengths[rows] / self._mean_length
         share = counts * (K1 + 1) / (counts + K1 * (1 - B + B * length))
         return rows, self._idf(len(rows)) * share
 

@@ -21,9 +21,9 @@ from mmreason.narration.render import (
 )
 from mmreason.narration.script import (
     Fact,
+    NarratedScene,
     Narration,
     PannedPhotograph,
-    Scene,
     Slide,
     SlideLine,
 )
@@ -39,12 +39,12 @@ from mmreason.narration.track import SpokenSentence, SpokenTrack, speak_narratio
 __all__ = [
     "VOICES",
     "Fact",
+    "NarratedScene",
     "Narration",
     "NarrationError",
     "NarrationTruth",
     "PannedPhotograph",
     "PlantedQuestion",
-    "Scene",
     "ShownLabel",
     "ShownLine",
     "Slide",

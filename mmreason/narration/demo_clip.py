@@ -16,7 +16,7 @@ import numpy as np
 from mmreason.narration.maker import list_photographs
 from mmreason.narration.questions import PlantedQuestion
 from mmreason.narration.render import NarrationTruth
-from mmreason.narration.script import Narration, PannedPhotograph, Scene, Slide, SlideLine
+from mmreason.narration.script import NarratedScene, Narration, PannedPhotograph, Slide, SlideLine
 from mmreason.narration.speech import SpokenWord
 from mmreason.narration.track import SpokenSentence, SpokenTrack, speak_narration
 from mmreason.video.types import Span
@@ -41,7 +41,7 @@ def demo_narration() -> Narration:
         voice="en-us",
         words_per_minute=140,
         scenes=(
-            Scene(
+            NarratedScene(
                 ground=Slide(
                     (
                         SlideLine("Village news", 0.0, 40),
@@ -57,7 +57,7 @@ def demo_narration() -> Narration:
                 ),
                 fact_sentence=1,
             ),
-            Scene(
+            NarratedScene(
                 ground=Slide(
                     (
                         SlideLine("What changes in June", 0.0, 36),
@@ -70,7 +70,7 @@ def demo_narration() -> Narration:
                 sentences=("Please look at the screen, and write down the new times.",),
                 fact_line=1,
             ),
-            Scene(
+            NarratedScene(
                 ground=PannedPhotograph(cat, "cat", (0.0, 0.0, 1.0), (0.15, 0.1, 0.75)),
                 sentences=("And here is a picture from one of our readers. See you next week.",),
             ),

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from mmreason.narration.script import (
     Fact,
+    NarratedScene,
     Narration,
     PannedPhotograph,
-    Scene,
     Slide,
     SlideLine,
 )
@@ -197,7 +197,7 @@ def _make_slide_scene(
     deck: _Deck,
     *,
     first: bool,
-) -> Scene:
+) -> NarratedScene:
     texts = read_narration_texts()
     facts: list[Fact] = []
     sentences = [texts.fillers[0] if first else rng.choice(texts.fillers[1:6])]
@@ -221,7 +221,7 @@ def _make_slide_scene(
         SlideLine(body, 0.5 * number / len(bodies) if builds else 0.0, height_px)
         for number, body in enumerate(bodies)
     ]
-    return Scene(
+    return NarratedScene(
         ground=Slide((title, *lines), *rng.choice(_COLOURS)),
         sentences=tuple(sentences),
         facts=tuple(facts),
@@ -232,7 +232,7 @@ def _make_slide_scene(
 
 def _make_photograph_scene(
     rng: random.Random, path: Path, families: list[FactFamily], deck: _Deck
-) -> Scene:
+) -> NarratedScene:
     """A photograph that nobody names, and a spoken fact half of the time."""
     label = name_label(path)
     windows = [(0.0, 0.0, 1.0), (rng.choice((0.0, 0.25)), rng.choice((0.0, 0.25)), 0.75)]
@@ -244,7 +244,7 @@ def _make_photograph_scene(
         sentence, fact = _say_fact(rng, families.pop(), deck)
         sentences.append(sentence)
         facts.append(fact)
-    return Scene(
+    return NarratedScene(
         ground=PannedPhotograph(path, label, windows[0], windows[1]),
         sentences=tuple(sentences),
         facts=tuple(facts),

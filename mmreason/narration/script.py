@@ -62,7 +62,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class NarratedScene:
     """What is shown, the sentences spoken over it, and the facts told; `fact_sentence` is the
     sentence that tells the spoken one, `fact_line` the line of the slide that tells the written
     one."""
@@ -83,7 +83,7 @@ class Narration:
     """
 
     seed: int
-    scenes: tuple[Scene, ...]
+    scenes: tuple[NarratedScene, ...]
     voice: str = "en-us"
     words_per_minute: int = 150
     has_cursor: bool = False
@@ -103,7 +103,7 @@ class Narration:
         }
 
 
-def _scene_to_dict(scene: Scene) -> dict[str, Any]:
+def _scene_to_dict(scene: NarratedScene) -> dict[str, Any]:
     ground = scene.ground
     shown: dict[str, Any] = (
         {"lines": [line.text for line in ground.lines]}

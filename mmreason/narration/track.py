@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmreason.narration.script import Narration, Scene
+from mmreason.narration.script import NarratedScene, Narration
 from mmreason.narration.speech import Speech, SpokenWord, speak_text
 from mmreason.video.types import Span
 
@@ -73,7 +73,7 @@ def speak_narration(narration: Narration) -> SpokenTrack:
     return SpokenTrack(np.concatenate(blocks), rate_hz, tuple(sentences), tuple(spans))
 
 
-def _speak_scene(scene: Scene, narration: Narration) -> list[Speech]:
+def _speak_scene(scene: NarratedScene, narration: Narration) -> list[Speech]:
     return [
         speak_text(text, narration.voice, narration.words_per_minute) for text in scene.sentences
     ]

@@ -32,12 +32,13 @@ class SenseRate:
 
 
 USUAL_RATES: dict[SenseName, SenseRate] = {
-    "shots": SenseRate(cpu_s=0.03, records=0.1, is_measured=False),
-    "labels": SenseRate(cpu_s=0.06, records=0.1, is_measured=False),
-    "speech": SenseRate(cpu_s=0.5, records=0.15, is_measured=False),
-    "screen": SenseRate(cpu_s=0.1, records=0.1, is_measured=False),
+    "shots": SenseRate(cpu_s=0.03, records=0.2, is_measured=False),
+    "labels": SenseRate(cpu_s=0.1, records=0.2, is_measured=False),
+    "speech": SenseRate(cpu_s=0.15, records=0.3, is_measured=False),
+    "screen": SenseRate(cpu_s=0.4, records=0.3, is_measured=False),
 }
-"""Of one core of a slow machine: screens by slides with a new line every ten seconds or so."""
+"""Of one core of a slow machine, by narrated slides and pans over photographs at 360 lines. Slides
+alone take less, and pictures that move all the time more."""
 RECORD_BYTES = 400
 """Of a record in the file, its index included."""
 VECTOR_BYTES = 1_700
@@ -94,7 +95,7 @@ def estimate_senses(
     Example:
         >>> (estimate,) = estimate_senses(600.0, (), ("labels",), USUAL_RATES)
         >>> estimate.cpu_minutes
-        0.6
+        1.0
     """
     estimates: list[SenseEstimate] = []
     for name in names:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from mmreason.memory.sense_ledger import SenseRun, Stretch, make_owner, sum_runs
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.senses.parts import (
+    SENSE_NAMES,
     Findings,
     Sense,
     SenseMissingError,
@@ -51,13 +52,16 @@ class SenseStep:
 
 
 def list_sense_runs(memory: VideoMemory) -> tuple[SenseRun, ...]:
-    """What senses have done of a video until now: one line for each sense and part.
+    """What senses have done of a video until now: one line for each sense and part, the cheapest
+    sense first.
 
     Example:
         >>> list_sense_runs(VideoMemory())
         ()
     """
-    return sum_runs(memory.list_stretches())
+    runs = sum_runs(memory.list_stretches())
+    order = {str(name): number for number, name in enumerate(SENSE_NAMES)}
+    return tuple(sorted(runs, key=lambda run: order.get(run.sense, len(order))))
 
 
 def perceive(
@@ -92,7 +96,16 @@ def perceive(
             try:
                 plan = parts[name].plan(video)
             except (SenseMissingError, VideoError) as error:
-                yield SenseStep(sense=name, span=whole, error=str(error))
+                done = [s for s in memory.list_stretches() if s.sense == name and not s.has_failed]
+                # What was made when the part was there, or elsewhere, is there still.
+                yield SenseStep(
+                    sense=name,
+                    part=done[0].part if done else "",
+                    span=whole,
+                    records=sum(stretch.records for stretch in done),
+                    error="" if done else str(error),
+                    is_new=not done,
+                )
                 continue
             if busy := memory.claim_sense(name, owner):
                 note = f"another process is at work on it ({busy})"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from mmreason.senses.parts import (
     plan_stretches,
 )
 from mmreason.video.speech import Recogniser, Segment, Transcript, Word, transcribe
-from mmreason.video.speech.find import find_transcript
+from mmreason.video.speech.find import INSIDE, find_transcript
 from mmreason.video.types import FrameSource, Span
 
 SUBTITLES = "subtitles"
@@ -74,7 +74,9 @@ class SpeechSense:
         if plan.part == SUBTITLES:
             said = find_transcript(opened)
             assert said is not None, "as it was planned"
-            return make_speech_findings(said, said.segments)
+            # Under the name that whoever else reads them gives them, so that they stand there once.
+            source = opened.path.name if said.source == INSIDE else said.source
+            return make_speech_findings(replace(said, source=source), said.segments)
         assert self.recogniser is not None, "as it was planned"
         whole = video.info.span
         heard = span
@@ -82,8 +84,8 @@ class SpeechSense:
             heard = Span(span.start_s - LEAD_S, span.end_s + TAIL_S).clip(whole)
         said = transcribe(opened, self.recogniser, span=heard)
         # Speech may begin a little before the first picture, and end behind the last.
-        first_s = -math.inf if span == plan.stretches[0] else span.start_s
-        last_s = math.inf if span == plan.stretches[-1] else span.end_s
+        first_s = -math.inf if span.start_s <= whole.start_s else span.start_s
+        last_s = math.inf if span.end_s >= whole.end_s else span.end_s
         inside = [s for s in said.segments if first_s <= s.span.start_s < last_s]
         return make_speech_findings(said, inside)
 

@@ -76,8 +76,7 @@ def convert_gguf(source: Path, target_folder: Path) -> None:
     quantised = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)
     config = quantised.config
     # What was read is no longer quantised; with this entry transformers refuses to save it.
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
+    vars(config).pop("quantization_config", None)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     model.load_state_dict(quantised.state_dict())
     model.save_pretrained(target_folder)

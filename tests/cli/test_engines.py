@@ -14,6 +14,7 @@ from mmreason.cli import main
 from mmreason.cli.engine_options import EngineOptions
 from mmreason.engines.jobs import Shard
 from mmreason.memory.store import Store
+from mmreason.models.scripted import ScriptedModel
 from mmreason.types import UsageError
 
 Run = Callable[..., tuple[int, dict[str, Any], str]]
@@ -123,3 +124,22 @@ def test_one_worker_and_nothing_else_is_this_process() -> None:
     assert EngineOptions.of().is_plain and EngineOptions.of(shard="1/2").is_plain
     assert not EngineOptions.of(time_limit_s=9).is_plain
     assert EngineOptions.of(shard="1/2").shard == Shard(1, 2)
+
+
+def test_a_shard_of_questions_is_answered_into_a_file_of_its_own(
+    model: ScriptedModel, clip: Path, tmp_path: Path, run: Run
+) -> None:
+    questions = tmp_path / "q.jsonl"
+    rows = [{"video": str(clip), "question": f"What colour is star {n}?"} for n in range(6)]
+    questions.write_text("".join(f"{json.dumps(row)}\n" for row in rows) + "no row\n")
+    totals = []
+    for index in (1, 2):
+        shard = ("--shard", f"{index}/2", "--budget-frames", 0)
+        _, output, _ = run("ask", "--questions", questions, "--out", tmp_path / "a.jsonl", *shard)
+        totals.append(output)
+    assert sum(output["questions"] for output in totals) == 7
+    assert sum(output["failed"] for output in totals) == 1
+    files = sorted(file.name for file in tmp_path.glob("a.*"))
+    assert files == ["a.shard-1-of-2.jsonl", "a.shard-2-of-2.jsonl"]
+    lines = [line for name in files for line in (tmp_path / name).read_text().splitlines()]
+    assert len({json.loads(line)["id"] for line in lines}) == 7

@@ -29,7 +29,7 @@ def senses(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedSense]:
         return Senses(parts=tuple(chosen), missing=missing)
 
     monkeypatch.setattr("mmreason.senses.load_senses", load)
-    monkeypatch.setattr("mmreason.cli.index.find_embedder", lambda name: None)
+    monkeypatch.setattr("mmreason.cli.index_files.find_embedder", lambda name: None)
     return parts
 
 

@@ -31,7 +31,7 @@ def declining(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedModel:
 def test_a_decline_has_its_own_exit_code_and_no_headline(
     declining: ScriptedModel, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["ask", str(clip), QUESTION]) == 3
+    assert main(["ask", str(clip), QUESTION, "--model", "nano"]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "answer:      No answer"
     head = [line for line in lines if not line.startswith(("step", "round"))]
@@ -40,7 +40,7 @@ def test_a_decline_has_its_own_exit_code_and_no_headline(
     assert any(line.startswith("looked at:   4 places (0:00.00-0:04.00") for line in head)
     assert any(line.startswith("next:        nano knows") for line in head)
     assert any("outside my world" in line for line in lines), "what it said is in the trace"
-    assert main(["ask", str(clip), QUESTION, "--short"]) == 3
+    assert main(["ask", str(clip), QUESTION, "--model", "nano", "--short"]) == 3
     short = capsys.readouterr().out.splitlines()
     assert short[0].startswith("answer:      No answer (") and len(short) <= 6
 
@@ -80,7 +80,7 @@ def test_a_report_without_a_place_is_refused_before_anything_is_asked(
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     path = tmp_path / target
-    assert main(["ask", str(clip), QUESTION, "--html", str(path)]) == 2
+    assert main(["ask", str(clip), QUESTION, "--model", "nano", "--html", str(path)]) == 2
     out, err = capsys.readouterr()
     assert (out, model.calls) == ("", 0)
     assert err.count("\n") == 1 and "cannot be written" in err
@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
     questions = tmp_path / "q.jsonl"
     questions.write_text(json.dumps({"video": str(clip), "question": QUESTION}))
     places = (
-        ["ask", str(clip), QUESTION, "--html", str(tmp_path / "a.html")],
+        ["ask", str(clip), QUESTION, "--model", "nano", "--html", str(tmp_path / "a.html")],
         ["ask", "--questions", str(questions), "--out", str(tmp_path / "a.jsonl")],
         ["ground", str(clip), "red half", "--out", str(tmp_path / "a.png")],
     )
@@ -115,7 +115,7 @@ def test_a_report_that_fails_to_be_written_comes_after_the_answer(
 
     monkeypatch.setattr("mmreason.video.files.write_atomic", fails)
     path = tmp_path / "a.html"
-    assert main(["ask", str(clip), QUESTION, "--html", str(path), *flags]) == 1
+    assert main(["ask", str(clip), QUESTION, "--model", "nano", "--html", str(path), *flags]) == 1
     out, err = capsys.readouterr()
     assert "red" in out or "blue" in out
     assert "No space left on device" in err and "report:" not in out

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
@@ -155,7 +156,7 @@ def test_results_given_up_on_end_the_workers_and_keep_what_is_done(tmp_path: Pat
         results = LocalEngine(workers=2).run(jobs, Work.of(do_chore), ledger)
         assert next(results).address == "a"
         with pytest.raises(KeyboardInterrupt):
-            results.throw(KeyboardInterrupt)  # as Ctrl-C does, wherever it comes
+            cast(Generator, results).throw(KeyboardInterrupt)  # as Ctrl-C does, wherever it comes
         assert list_workers() == set()
         assert ledger.count_states()[:2] == (1, 0)
 

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from mmreason.narration import (
+    NarratedScene,
     Narration,
     NarrationError,
     NarrationTruth,
     PannedPhotograph,
-    Scene,
     Slide,
     SlideLine,
     SpokenTrack,
@@ -206,14 +206,15 @@ def test_own_photographs_are_labelled_by_their_names(tmp_path: Path) -> None:
 
 def test_what_cannot_be_rendered_is_refused(tmp_path: Path, track: SpokenTrack) -> None:
     wide = Narration(
-        seed=0, scenes=(Scene(ground=Slide((SlideLine("wide " * 60),)), sentences=("Hello.",)),)
+        seed=0,
+        scenes=(NarratedScene(ground=Slide((SlideLine("wide " * 60),)), sentences=("Hello.",)),),
     )
     with pytest.raises(NarrationError, match="does not fit"):
         render_narration(wide, tmp_path / "a.mp4", track=replace(track, scenes=track.scenes[:1]))
     with pytest.raises(NarrationError, match="even numbers"):
         render_narration(wide, tmp_path / "a.mp4", size_px=(321, 200), track=track)
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    broken = Scene(
+    broken = NarratedScene(
         ground=PannedPhotograph(tmp_path / "broken.png", "broken"), sentences=("Hello.",)
     )
     with pytest.raises(NarrationError, match=r"broken\.png: cannot be read"):

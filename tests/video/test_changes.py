@@ -12,7 +12,7 @@ from mmreason.video import Span, Video, VideoError
 from mmreason.video.content.changes import (
     MOST_CHANGES_A_MINUTE,
     ChangeScan,
-    Look,
+    ScannedLook,
     find_change_time,
     find_changes,
     locate_slides,
@@ -22,7 +22,7 @@ from tests.video import clips
 HEIGHT, WIDTH = 90, 160
 
 
-def scan(greys: np.ndarray) -> list[Look]:
+def scan(greys: np.ndarray) -> list[ScannedLook]:
     """Looks at pictures (N, H, W), one a second."""
     judged = ChangeScan()
     return [

@@ -209,7 +209,8 @@ def test_what_a_killed_process_left_is_removed_after_a_day(wheel: Path, tmp_path
     for name, age_s in (("old", 2 * 24 * 3600), ("new", 60)):
         folder = tmp_path / f".tmp-test-weights-{name}"
         folder.mkdir()
-        os.utime(folder, (time.time() - age_s,) * 2)
+        written_s = time.time() - age_s
+        os.utime(folder, (written_s, written_s))
     fetch_source(_make_source(), tmp_path)
     left_over = sorted(path.name for path in tmp_path.glob(".tmp-*"))
     assert left_over == [".tmp-test-weights-new"]

@@ -216,14 +216,14 @@ def _place(sound: Sound, span: Span | None, latest_first_s: float = math.inf) ->
                 next_position = piece.position + len(piece.samples)
                 yield piece
             start_s = run.end_s if time_s is None else time_s
-            if start_s - run.end_s >= _TOLD_GAP_S:
-                oddities.add_gap(Span(run.end_s, start_s))
-            oddities.repeated_s += max(0.0, run.end_s - start_s)
-            if oddities.gaps_s > _MOST_SILENCE_S:
+            if oddities.gaps_s + start_s - run.end_s > _MOST_SILENCE_S:
                 oddities.fixed.append(
                     f"its times jump by hours: what follows {format_time(run.end_s)} was not read"
                 )
                 return
+            if start_s - run.end_s >= _TOLD_GAP_S:
+                oddities.add_gap(Span(run.end_s, start_s))
+            oddities.repeated_s += max(0.0, run.end_s - start_s)
             run = _Run(frame, start_s, rate_hz)
         if run.end_s * rate_hz > end:
             break

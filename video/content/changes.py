@@ -74,12 +74,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class ScannedLook:
     """One look of a scan: which cells move all the time, and the change that was settled there."""
 
     time_s: float
     moving: np.ndarray
     """bool (rows, columns): cells that move all the time around this look."""
+    grey: np.ndarray
+    """int16 (H, W): the small picture."""
     change: Change | None = None
 
     @property
@@ -176,7 +178,7 @@ def find_changes(
     )
 
 
-def scan_changes(video: LookSource, span: Span) -> Iterator[Look]:
+def scan_changes(video: LookSource, span: Span) -> Iterator[ScannedLook]:
     """Each look of `span` in order, some looks after it was read; holds about twenty small
     pictures. Raises VideoError."""
     rate_hz = look_rate_hz(video.info, span)
@@ -271,9 +273,9 @@ class ChangeScan:
         self._tokens = _BURST
         self._last_emitted_s: float | None = None
 
-    def push(self, greys: np.ndarray, times_s: np.ndarray) -> list[Look]:
+    def push(self, greys: np.ndarray, times_s: np.ndarray) -> list[ScannedLook]:
         """Take int16 (N, H, W) at `times_s` (N,); the looks that can be judged by now."""
-        looks: list[Look] = []
+        looks: list[ScannedLook] = []
         for grey, time_s in zip(greys, times_s.tolist(), strict=True):
             before = self._greys[-1] if self._greys else grey
             self._moved.append(compare_cells(before, grey) >= _DIFFERENT)
@@ -283,15 +285,20 @@ class ChangeScan:
                 looks.append(self._judge())
         return looks
 
-    def finish(self) -> list[Look]:
+    def finish(self) -> list[ScannedLook]:
         """The looks that waited for later ones."""
         return [self._judge() for _ in range(self._first + len(self._greys) - self._done)]
 
-    def _judge(self) -> Look:
+    def _judge(self) -> ScannedLook:
         row = self._done
         moving = self._moving(row)
         change = self._settle(row, moving)
-        look = Look(time_s=self._times_s[row - self._first], moving=moving, change=change)
+        look = ScannedLook(
+            time_s=self._times_s[row - self._first],
+            moving=moving,
+            grey=self._greys[row - self._first],
+            change=change,
+        )
         self._done += 1
         # What no later look is compared with is dropped.
         while self._first < self._done - _MOVING_WINDOW:

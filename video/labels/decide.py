@@ -54,7 +54,7 @@ def decide_labels(
     order = np.argsort(-probabilities, kind="stable")
     for row in order[probabilities[order] >= SURE_CLASS].tolist():
         item = classes[row]
-        sure.append(_label(span, item.name, item.parents, probabilities[row], True, model))
+        sure.append(_label(span, item.name, item.parents, float(probabilities[row]), True, model))
         covered.update((item.name, *item.parents))
     names, sums = sum_parents(probabilities[None], classes)
     chains = _kind_chains(classes)
@@ -63,10 +63,12 @@ def decide_labels(
     for row in sorted(likely, key=lambda row: (-len(chains[names[row]]), -sums[0, row])):
         if names[row] not in covered:
             parents = chains[names[row]]
-            sure.append(_label(span, names[row], parents, sums[0, row], True, model))
+            sure.append(_label(span, names[row], parents, float(sums[0, row]), True, model))
             covered.update((names[row], *parents))
     unsure = [
-        _label(span, classes[row].name, classes[row].parents, probabilities[row], False, model)
+        _label(
+            span, classes[row].name, classes[row].parents, float(probabilities[row]), False, model
+        )
         for row in order[:_MOST_UNSURE].tolist()
         if _WORTH_TELLING <= probabilities[row] < SURE_CLASS
     ]

@@ -50,10 +50,9 @@ def label_video(
         >>> found.sure[0].text  # doctest: +SKIP
         'Egyptian cat, cat, mammal, animal'
     """
-    info = video.info
-    if shots is None:
+    if not shots:
         shots = list_shots(video, span=span).spans
-    span = Span(shots[0].start_s, shots[-1].end_s) if shots else info.span
+    span = Span(shots[0].start_s, shots[-1].end_s)
     # 1. One pass over small pictures.
     looks, movements = _scan_looks(video, span, shots, on_progress)
     # 2. A few frames of each part, near key frames, which are cheap to come by.
@@ -113,7 +112,7 @@ def _scan_looks(
             shot.count += 1
         if on_progress is not None and len(batch):
             on_progress(float(batch.times_s[-1]))
-    movements = scan.finish(starts_s[1:].tolist(), info.square_size_px)
+    movements = scan.finish(starts_s[1:].tolist(), (info.width_px, info.height_px))
     looks = tuple(
         _make_look(shot, look) for shot, look in zip(shots, sums, strict=True) if look.count
     )

@@ -102,7 +102,7 @@ def measure_picture(frame: np.ndarray) -> np.ndarray:
     """float64 (8,), the `STATISTICS` of uint8 (H, W, 3) RGB, measured on 160 x 120 pixels."""
     import cv2
 
-    small = cv2.resize(frame, _SIZE_PX, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(frame, _SIZE_PX, interpolation=cv2.INTER_AREA), np.uint8)
     pixels = small.astype(np.float32)
     luma = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
     coarse = (small >> 4).astype(np.int32)

@@ -152,7 +152,7 @@ class VideoLabels:
     labels: tuple[Label, ...]
     """In order of time, the surest first within a shot, also those that are not sure."""
     looks: tuple[Look, ...]
-    """One a shot."""
+    """One a shot; a shot shorter than a fifth of a second may have none."""
     movements: tuple[Movement, ...]
     shots: tuple[Span, ...]
     frames_classified: int

@@ -107,7 +107,7 @@ _GAPS: Mapping[str, str] = {
     "that food": "cake tomato carrot rice cheese egg sandwich salad sushi soup noodles chocolate "
     "tea milk juice",
     "that thing": "book paper painting picture photo map flag helicopter fork spoon key box gift "
-    "bed sheet robot money coin statue ring earring",
+    "sheet robot money coin statue ring earring",
     "an event or a mood": "birthday party meeting concert dance fight love joy anger",
 }
 

@@ -11,9 +11,9 @@ from mmreason.video.screen_text.types import BoxPx
 _SAME_TEXT = 0.85
 """Ratio of equal letters from which on two readings may be of one line."""
 _BLOCK_PX = 8
-_CHANGED = 0.35
+_CHANGED = 0.15
 """Difference of a part of a box, as a share of the spread of the box, from which it changed."""
-_NOISE = 4.0
+_NOISE = 6.0
 """Grey levels that a compressed picture differs by from itself."""
 
 
@@ -68,6 +68,19 @@ def crop_box(grey: np.ndarray, box_px: BoxPx, scale: float) -> np.ndarray:
     x2, y2 = int(np.ceil(box_px[2] * scale)), int(np.ceil(box_px[3] * scale))
     x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
     return grey[y1 : max(y1 + 1, min(y2, height)), x1 : max(x1 + 1, min(x2, width))]
+
+
+def find_end_row(crops: np.ndarray) -> int | None:
+    """Row of `crops` (N, H, W), pictures in order of time, from which on none shows what the first
+    shows; None where the last one does.
+
+    Example:
+        >>> black, white = np.zeros((8, 8)), np.full((8, 8), 255)
+        >>> find_end_row(np.stack((black, white, black, white, white)))
+        3
+    """
+    same = [row for row in range(len(crops)) if is_same_picture(crops[0], crops[row])]
+    return same[-1] + 1 if same[-1] + 1 < len(crops) else None
 
 
 def is_same_picture(first: np.ndarray, second: np.ndarray) -> bool:

@@ -42,9 +42,11 @@ def _is_sure(line: ReadLine, grey: np.ndarray, is_moving: Callable[[BoxPx], bool
     letters = simplify_text(line.text)
     if line.confidence < LEAST_CONFIDENCE or not any(c.isalnum() for c in letters):
         return False
-    if len(letters) > _FEW_LETTERS or _ground_spread(line, grey) <= _PLAIN_SPREAD:
+    if len(letters) > _FEW_LETTERS:
         return True
-    return line.confidence >= _FEW_CONFIDENCE and not is_moving(line.box_px)
+    if is_moving(line.box_px):
+        return False
+    return line.confidence >= _FEW_CONFIDENCE or _ground_spread(line, grey) <= _PLAIN_SPREAD
 
 
 def _ground_spread(line: ReadLine, grey: np.ndarray) -> float:

@@ -81,8 +81,10 @@ class Reading:
     """Whether the picture in a box is what it was at the reading before."""
     is_moving: Callable[[BoxPx], bool] = lambda box_px: False
     """Whether the picture in a box moves all the time, so that it says nothing."""
-    find_edge: Callable[[BoxPx], float | None] = lambda box_px: None
+    find_start: Callable[[BoxPx], float | None] = lambda box_px: None
     """When within the bracket the picture in a box became the new one; None where it did not."""
+    find_end: Callable[[BoxPx], float | None] = lambda box_px: None
+    """When within the bracket the picture in a box was first another; None where it never was."""
 
 
 class LineTracker:
@@ -182,7 +184,7 @@ class LineTracker:
         return 0.0
 
     def _open(self, line: ReadLine, reading: Reading) -> _Track:
-        edge_s = reading.find_edge(line.box_px)
+        edge_s = reading.find_start(line.box_px)
         if edge_s is None and self._last_edge_s is not None and reading.stays_same(line.box_px):
             edge_s = self._last_edge_s
         start_s = reading.bracket_s[1] if edge_s is None else edge_s
@@ -196,7 +198,7 @@ class LineTracker:
         return track
 
     def _close(self, track: _Track, reading: Reading) -> None:
-        edge_s = reading.find_edge(track.last[1])
+        edge_s = reading.find_end(track.last[1])
         end_s = reading.bracket_s[1] if edge_s is None else edge_s
         start_s = track.start_s
         if track.is_moving and track.last[0] > track.first[0]:

@@ -116,6 +116,7 @@ class ScreenReader(Protocol):
     """Reads the lines of one picture.
 
     Example:
+        >>> from mmreason.video.screen_text import ScriptedReader
         >>> reader: ScreenReader = ScriptedReader([()])
         >>> reader.read_frame(np.zeros((90, 160, 3), np.uint8))
         ()

@@ -23,6 +23,9 @@ Verdict = Literal["kept", "not understood", "no speech", "repeats"]
 LEAST_LOG_PROBABILITY = -1.0
 LEAST_WORD_PROBABILITY = 0.52
 """Below either, what was heard was not understood: most often another language."""
+_UNDERSTOOD, _LEAST_AMONG_UNDERSTOOD = 0.65, 0.4
+"""A part of a text that is understood as a whole is let pass down to the second: noise hides words,
+and a language seldom changes without a pause."""
 LEAST_SHORT_LOG_PROBABILITY = -0.75
 LEAST_SHORT_WORD_PROBABILITY = 0.3
 """The same where little speaks for speech: three words at most, or a detector in doubt."""
@@ -55,17 +58,25 @@ def judge_segments(segments: Sequence[Segment], activities: Sequence[float]) -> 
     first_words = [[w for w in s.words if next(is_first)] for s in segments]
     all_first = [word for part in first_words for word in part]
     is_loop = len(words) >= _LOOP_WORDS and len(all_first) <= _LOOP_SHARE * len(words)
+    whole = mean_word_probability(all_first) or 0.0
+    least = _LEAST_AMONG_UNDERSTOOD if whole >= _UNDERSTOOD else LEAST_WORD_PROBABILITY
     verdicts: list[Verdict] = []
     for segment, firsts, activity in zip(segments, first_words, activities, strict=True):
         # A segment that says hardly anything new is judged by what it repeats.
         judged_words = firsts if len(firsts) > _FEW_WORDS else all_first
-        verdicts.append(_judge(segment, judged_words, activity, is_loop=is_loop))
+        verdicts.append(_judge(segment, judged_words, activity, least, is_loop=is_loop))
     return verdicts
 
 
 def _judge(
-    segment: Segment, judged_words: Sequence[Word], activity: float, *, is_loop: bool
+    segment: Segment,
+    judged_words: Sequence[Word],
+    activity: float,
+    least: float,
+    *,
+    is_loop: bool,
 ) -> Verdict:
+    """`least` is the mean probability of words that is asked of it."""
     if _NO_WORD.fullmatch(segment.text):
         return "no speech"
     probability = mean_word_probability(judged_words)
@@ -76,7 +87,7 @@ def _judge(
         if probability is not None and probability < LEAST_SHORT_WORD_PROBABILITY:
             return "no speech"
     elif log_probability < LEAST_LOG_PROBABILITY or (
-        probability is not None and probability < LEAST_WORD_PROBABILITY
+        probability is not None and probability < least
     ):
         return "not understood"
     is_unsure = probability is not None and probability < _LEAST_INVENTED_PROBABILITY

@@ -135,6 +135,7 @@ class ScriptedRecogniser:
 
     Example:
         >>> import numpy as np
+        >>> from mmreason.video.types import Span
         >>> known = ScriptedRecogniser((Segment(Span(1, 3), "hello"),))
         >>> sound = AudioSamples(samples=np.zeros(16_000, np.float32), rate_hz=16_000, start_s=1.5)
         >>> known.recognise(sound)[0].text

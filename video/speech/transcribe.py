@@ -70,11 +70,7 @@ def transcribe(
         blocks = _Listened(_stream(video, span, track), on_progress, total_s)
         stretches = find_speech(blocks, detector, recogniser.window_s)
         packed = pack_windows(stretches, recogniser.window_s, joins=recogniser.has_word_times)
-        judged = [
-            (segment, verdict)
-            for window in packed
-            for segment, verdict in _judge_window(window, recogniser, windows)
-        ]
+        judged = [pair for window in packed for pair in _judge_window(window, recogniser, windows)]
     except NoAudioError as error:
         name = video.info.path if isinstance(video, Video) else str(video)
         reason = str(error).removeprefix(f"{name}: ")
@@ -144,8 +140,16 @@ def _judge_window(
     activities = [window.activity_over(segment.span) for segment in segments]
     verdicts = judge_segments(segments, activities)
     judged: list[tuple[Segment, Verdict]] = list(zip(segments, verdicts, strict=True))
-    judged += [(Segment(span, ""), "no speech") for span in window.list_unheard(segments)]
-    return judged
+    for span in window.list_unheard(segments):
+        judged.append((Segment(span, ""), "no speech"))
+    if len(window.stretches) == 1 or all(verdict == "kept" for _, verdict in judged):
+        return judged
+    # What is not understood costs its neighbours in the window words: each is heard by itself.
+    return [
+        pair
+        for stretch in window.stretches
+        for pair in _judge_window(Window((stretch,)), recogniser, windows)
+    ]
 
 
 def _refusals(judged: list[tuple[Segment, Verdict]], recogniser: Recogniser) -> Iterator[str]:

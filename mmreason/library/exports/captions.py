@@ -76,7 +76,7 @@ def format_ffmetadata(items: Sequence[ExportItem], duration_s: float) -> str:
         TIMEBASE=1/1000
         START=0
         END=60000
-        title=a\\\\=b
+        title=a\\=b
     """
     rows = [";FFMETADATA1"]
     starts_ms = [round(item.span.start_s * 1000) for item in items]

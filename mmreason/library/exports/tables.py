@@ -58,7 +58,7 @@ def format_markdown(items: Sequence[ExportItem], title: str = "") -> str:
     Example:
         >>> from mmreason.video.types import Span
         >>> print(format_markdown([ExportItem(span=Span(1, 2), text="a *b*")]), end="")
-        - **0:01.00-0:02.00** a \\\\*b\\\\*
+        - **0:01.00-0:02.00** a \\*b\\*
     """
     rows = [f"# {_escape(show_line(title))}", ""] if title else []
     for item in items:

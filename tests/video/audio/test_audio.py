@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -112,6 +114,26 @@ def test_damaged_packets_are_told_and_the_rest_stays_in_place(tmp_path: Path) ->
     assert any("damaged" in note or "gap" in note for note in sound.notes), sound.notes
     expected = [CLICKS_S[0], CLICKS_S[-1]]
     assert np.allclose(find_clicks(sound.samples, 16_000, 0, expected), expected, atol=0.001)
+
+
+def test_times_that_jump_by_days_end_the_reading(tmp_path: Path) -> None:
+    """Silence would be made for all of them."""
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "mono"
+        for start_s in (0, 2, 100 * 3600):
+            ones = np.full((1, 16_000), 1000, np.int16)
+            frame = av.AudioFrame.from_ndarray(ones, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 16_000, start_s * 16_000
+            frame.time_base = Fraction(1, 16_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    sound = read_audio(path)
+    assert len(sound) == 48_000 and not sound.samples[16_100:31_900].any()
+    jump, gap = sound.notes
+    assert "jump by hours: what follows 0:03.00 was not read" in jump and "a gap of 1.00 s" in gap
 
 
 def test_a_file_cut_short_is_read_to_the_cut(tmp_path: Path) -> None:

@@ -29,22 +29,28 @@ def write_video(
 ) -> Path:
     rng = np.random.default_rng(0)
     grounds = rng.integers(120, 255, (8, HEIGHT // 6, WIDTH // 8, 1), np.uint8)
+    pictures: list[tuple[float, np.ndarray]] = []
+    shown_s = np.arange(round(duration_s * fps_hz)) / fps_hz if times_s is None else times_s
+    for number, time_s in enumerate(shown_s):
+        pixels = np.full((HEIGHT, WIDTH, 3), 235, np.uint8)
+        if moving:
+            pixels[:] = np.kron(grounds[number % 8], np.ones((6, 8, 1), np.uint8))
+        for row, span in LINES.items():
+            if span.contains(time_s + 1e-6):
+                box = slice(20 + 40 * row, 36 + 40 * row), slice(40, 240)
+                pixels[box] = 10
+                pixels[box[0], 44:236:8] = 200
+        pictures.append((float(time_s), pixels))
+    return encode(path, pictures)
+
+
+def encode(path: Path, pictures: Sequence[tuple[float, np.ndarray]]) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=fps_hz, options={"preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        for number, time_s in enumerate(
-            np.arange(round(duration_s * fps_hz)) / fps_hz if times_s is None else times_s
-        ):
-            pixels = np.full((HEIGHT, WIDTH, 3), 235, np.uint8)
-            if moving:
-                pixels[:] = np.kron(grounds[number % 8], np.ones((6, 8, 1), np.uint8))
-            for row, span in LINES.items():
-                if span.contains(time_s + 1e-6):
-                    box = slice(20 + 40 * row, 36 + 40 * row), slice(40, 240)
-                    pixels[box] = 10
-                    pixels[box[0], 44:236:8] = 200
+        for time_s, pixels in pictures:
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
             container.mux(stream.encode(frame))
@@ -148,3 +154,31 @@ def test_unsure_readings_and_single_letters_on_a_busy_ground_are_dropped(tmp_pat
     with Video.open(write_video(tmp_path / "v.mp4")) as video:
         text = read_screen(video, ScriptedReader(see), span=Span(0, 3))
     assert text.lines == () and text.notes == ("3 unsure readings were dropped",)
+
+
+def test_a_counter_is_read_more_and_more_seldom_and_that_is_told(tmp_path: Path) -> None:
+    """Four strokes are the digits of a number that is another one every two seconds."""
+
+    def pixels_at(time_s: float) -> np.ndarray:
+        pixels = np.full((HEIGHT, WIDTH, 3), 235, np.uint8)
+        pixels[20:36, 40:100] = 10
+        for bit in range(4):
+            if int(time_s / 2) >> bit & 1:
+                pixels[20:36, 110 + 5 * bit : 113 + 5 * bit] = 10
+        return pixels
+
+    def see(rgb: np.ndarray) -> list[ReadLine]:
+        bits = [rgb[20:36, 110 + 5 * bit : 113 + 5 * bit].mean() < 100 for bit in range(4)]
+        number = sum(is_set << bit for bit, is_set in enumerate(bits))
+        return [ReadLine(text=f"round {number}", box_px=(40, 20, 132, 36), confidence=0.95)]
+
+    path = encode(tmp_path / "v.mp4", [(t, pixels_at(t)) for t in np.arange(300) / 10])
+    with Video.open(path) as video:
+        text = read_screen(video, ScriptedReader(see))
+    assert 4 <= text.reads <= 10
+    assert any("text that changes or moves all the time" in note for note in text.notes)
+    # What is told is right: a number is there for its two seconds and not beyond.
+    for line in text.lines:
+        number = int(line.text.removeprefix("round "))
+        assert line.span.start_s == pytest.approx(2 * number, abs=0.35), line
+        assert line.span.end_s == pytest.approx(2 * number + 2, abs=0.35), line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -161,6 +161,13 @@ def test_what_nobody_said_is_refused() -> None:
     assert verdict(ending) == "not understood"
 
 
+def test_a_part_that_noise_hides_passes_among_what_is_understood() -> None:
+    clear = said("Read the story about the man and his wife and write", confidence=0.6)
+    hidden = said("down three questions about it", confidence=0.6, probability=0.45)
+    assert judge_segments([clear, hidden], [0.9, 0.9]) == ["kept", "kept"]
+    assert verdict(hidden) == "not understood"
+
+
 def test_a_phrase_that_goes_round_does_not_vouch_for_itself() -> None:
     """The model is sure of what it has just written: only the first time counts."""
     phrase = ["I'm", "not", "sure", "if", "it", "is,", "but"]
@@ -251,6 +258,25 @@ def test_what_is_not_english_is_refused_and_told_with_its_times(talk: Path) -> N
     assert "this model hears English only; nothing was written for 0:00.19-" in note
     many = Listener(foreign.segment, languages=("de", "en"))
     assert "not understood" in transcribe(talk, many).notes[1]
+
+
+@pytest.mark.usefixtures("by_loudness")
+def test_speech_beside_another_language_is_heard_by_itself(talk: Path) -> None:
+    """In one window with what is not understood a model loses words that it would hear alone."""
+
+    class Bilingual(Listener):
+        def recognise(self, samples: AudioSamples) -> tuple[Segment, ...]:
+            (segment,) = super().recognise(samples)
+            is_joined = samples.span.duration_s > 3
+            unsure = 0.1 if is_joined or samples.start_s < 3 else 0.9
+            word = Word(segment.span, segment.text, unsure)
+            words = (word,) * 4
+            return (replace(segment, words=words, confidence=unsure),)
+
+    listener = Bilingual(said("hello", confidence=0.9), window_s=28.0, has_word_times=True)
+    transcript = transcribe(talk, listener)
+    assert [round(s.span.start_s, 1) for s in transcript] == [5.2, 10.2]
+    assert listener.calls == 4 and "0:00.19-0:02.82" in transcript.notes[1]
 
 
 def test_a_video_without_sound_or_speech_gives_an_empty_transcript_that_says_so(
