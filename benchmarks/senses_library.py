@@ -5,8 +5,8 @@
 Makes narrations of which everything is known (`mmreason.narration`), indexes them with the senses
 that are installed, and searches all of them at once: planted questions in other words than the
 videos tell (speech, screen, label), gibberish, off-topic questions, and near misses, whose subject
-is told of something else. Videos and index are kept in the folder and made once. With --truth the
-records are what was really said, written and shown: the search alone, without what senses miss.
+is told of something else. Asks the same over records of what was really said, written and shown:
+the search alone, without what senses miss. Videos and index are kept in the folder and made once.
 Writes a Markdown table to `benchmarks/results/senses/library.md`.
 """
 
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from mmreason.library.library import Library, load_default_embedder
 from mmreason.library.results import LibraryResult
 from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store import Store
+from mmreason.memory.vector_index import Embedder
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.narration import (
     Narration,
@@ -198,15 +198,8 @@ def format_share(outcomes: Sequence[Outcome], is_good: Callable[[Outcome], bool]
     return f"{share:.1%} ({low:.0%} to {high:.0%})"
 
 
-def format_page(
-    outcomes: Sequence[Outcome],
-    *,
-    videos: int,
-    command: str,
-    notes: Sequence[str],
-    search_ms: float,
-) -> str:
-    planted = [o for o in outcomes if o.kind in ("speech", "screen_text", "screen", "label")]
+def format_table(outcomes: Sequence[Outcome]) -> list[str]:
+    planted = [o for o in outcomes if o.kind in ("speech", "screen_text", "label")]
     nonsense = [o for o in outcomes if o.kind in ("gibberish", "off_topic")]
     rows = ["| questions | n | right span first | in the first three | nothing found | target |"]
     rows.append("| --- | --- | --- | --- | --- | --- |")
@@ -228,61 +221,65 @@ def format_page(
         if chosen:
             none = format_share(chosen, lambda o: o.hits == 0)
             rows.append(f"| {name} | {len(chosen)} | | | {none} | {target} |")
-    return "\n".join(
-        [
-            "# Search over a library of made videos",
-            "",
-            f"`{command}`",
-            "",
-            f"{videos} videos, searched as one; intervals of 95 % with the video as the unit. A",
-            f"search took {search_ms:.0f} ms of CPU in the median. Near misses ask what the videos",
-            "tell of something else, absent labels what no photograph shows: they are left to the",
-            "reader.",
-            "",
-            *rows,
-            *(["", *(f"- {note}" for note in notes)] if notes else []),
-            "",
-        ]
-    )
+    return rows
+
+
+def format_missed(outcomes: Sequence[Outcome], truth: Sequence[Outcome]) -> list[str]:
+    """The planted questions that only records of the truth answer first: what senses missed."""
+    right = {(o.video, o.text) for o in truth if o.rank == 1}
+    missed = [o for o in outcomes if o.rank != 1 and (o.video, o.text) in right]
+    return [f"- {o.kind}, video {o.video}: {o.text}" for o in missed]
+
+
+def measure(
+    videos: Sequence[MadeVideo], folder: Path, embedder: Embedder | None, *, name: str
+) -> tuple[list[Outcome], list[str], float]:
+    """(outcomes, notes, CPU ms of a search) with records of the senses or of the truth."""
+    with Store.open(folder / f"{name}.sqlite3") as store:
+        notes = index_videos(videos, store, with_truth=name == "truth")
+        library = Library([video.path for video in videos], store, embedder=embedder)
+        outcomes, search_ms = ask(library, videos)
+    return outcomes, notes, search_ms
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, default=50)
     parser.add_argument("--folder", type=Path, default=Path("build/senses_library"))
-    parser.add_argument("--truth", action="store_true")
-    parser.add_argument("--words", action="store_true", help="without an embedder")
-    parser.add_argument("--embedder", help="folder of an embedder; default: MiniLM")
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--show", action="store_true", help="print what went wrong")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     videos = make_videos(options.videos, options.folder)
-    name = "truth" if options.truth else "senses"
-    store_path = options.folder / f"{name}.sqlite3"
-    with Store.open(store_path) as store:
-        notes = index_videos(videos, store, with_truth=options.truth)
-        if options.words:
-            embedder = None
-        elif options.embedder:
-            from mmreason.tools.text_embedder import load_embedder
-
-            embedder = load_embedder(options.embedder)
-        else:
-            embedder, note = load_default_embedder()
-            notes += [note] if note else []
-        library = Library([video.path for video in videos], store, embedder=embedder)
-        outcomes, search_ms = ask(library, videos)
-    if options.show:
-        for o in outcomes:
-            if (o.rank != 1 and not o.kind.startswith(("gib", "off"))) or (not o.rank and o.hits):
-                print(f"{o.kind:>12} rank {o.rank} of {o.hits} {o.similarity:.2f}  {o.text}")
-        print(Counter(o.kind for o in outcomes))
-    command = f"python benchmarks/senses_library.py --videos {options.videos}"
-    command += " --truth" * options.truth + " --words" * options.words
-    page = format_page(
-        outcomes, videos=len(videos), command=command, notes=notes, search_ms=search_ms
-    )
+    embedder, note = load_default_embedder()
+    outcomes, notes, search_ms = measure(videos, options.folder, embedder, name="senses")
+    truth, _, _ = measure(videos, options.folder, embedder, name="truth")
+    lines = [
+        "# Search over a library of made videos",
+        "",
+        f"`python benchmarks/senses_library.py --videos {options.videos}`",
+        "",
+        f"{len(videos)} videos, searched as one; intervals of 95 % with the video as the unit. A",
+        f"search took {search_ms:.0f} ms of CPU in the median. Near misses ask what the videos",
+        "tell of something else, absent labels what no photograph shows: they are left to the",
+        "reader.",
+        "",
+        "## What the senses found",
+        "",
+        *format_table(outcomes),
+        *(["", *(f"- {line}" for line in filter(None, [note, *notes]))] if note or notes else []),
+        "",
+        "## What was really said, written and shown",
+        "",
+        "The same questions over records of the truth: the search alone, without what senses miss.",
+        "",
+        *format_table(truth),
+        "",
+        "## Missed by the senses",
+        "",
+        *(format_missed(outcomes, truth) or ["Nothing."]),
+        "",
+    ]
+    page = "\n".join(lines)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page, encoding="utf-8")
     print(page)
