@@ -149,11 +149,12 @@ def match_topic(topic: Sequence[str], text: str) -> frozenset[str]:
     """The stems of `topic` that a text holds, in digits or words, also a little misspelt.
 
     Example:
-        >>> sorted(match_topic(("barbecu", "22"), "A barbacue at twenty-two."))
-        ['22', 'barbecu']
+        >>> sorted(match_topic(("barbecu", "22", "chees"), "A barbacue at twenty-two: cheese."))
+        ['22', 'barbecu', 'chees']
     """
     stems = set(map(stem_word, plain_words(text)))
-    wanted = {stem: stem_word(" ".join(plain_words(stem))) for stem in topic}
+    # A stem that is no number stays: the stem of a stem is another word.
+    wanted = {stem: "".join(plain_words(stem)) for stem in topic}
     return frozenset(
         stem
         for stem, plain in wanted.items()
