@@ -149,15 +149,16 @@ def match_topic(topic: Sequence[str], text: str) -> frozenset[str]:
     """The stems of `topic` that a text holds, in digits or words, also a little misspelt.
 
     Example:
-        >>> sorted(match_topic(("barbecu", "22"), "A barbacue at twenty-two."))
-        ['22', 'barbecu']
+        >>> sorted(match_topic(("barbecu", "22", "chees"), "A barbacue at twenty-two: cheese."))
+        ['22', 'barbecu', 'chees']
     """
     stems = set(map(stem_word, plain_words(text)))
-    wanted = {stem: stem_word(" ".join(plain_words(stem))) for stem in topic}
+    # A stem that is no number stays: the stem of a stem is another word.
+    wanted = {stem: "".join(plain_words(stem)) for stem in topic}
     return frozenset(
         stem
         for stem, plain in wanted.items()
-        if plain in stems or (len(plain) >= SIMILAR_LETTERS and _is_misspelt(plain, stems))
+        if plain in stems or (_may_be_misspelt(plain) and _is_misspelt(plain, stems))
     )
 
 
@@ -181,7 +182,8 @@ def sounds_like(stem: str, word: str, likeness: float) -> bool:
         (True, False)
     """
     ratio = difflib.SequenceMatcher(None, stem, word, autojunk=False).ratio()
-    return ratio >= likeness and (stem[0] == word[0] or stem[-2:] == word[-2:])
+    are_words = stem.isalpha() and word.isalpha()
+    return are_words and ratio >= likeness and (stem[0] == word[0] or stem[-2:] == word[-2:])
 
 
 def holds_subject(subject: Sequence[str], text: str) -> bool:
@@ -222,6 +224,11 @@ def stands_in(quote: str, records: Sequence[MemoryRecord]) -> bool:
     """
     written = " ".join(plain_words(" ".join(record.text for record in records)))
     return f" {' '.join(plain_words(quote))} " in f" {written} "
+
+
+def _may_be_misspelt(stem: str) -> bool:
+    """Short words are soon alike, and a number that is nearly the same is another number."""
+    return len(stem) >= SIMILAR_LETTERS and stem.isalpha()
 
 
 def _is_misspelt(stem: str, stems: Iterable[str]) -> bool:

@@ -91,7 +91,9 @@ class SensesRun:
             # An early sense sees its own records; what others made before is there from the start.
             best = yield from self._answer(fact)
             is_last = position + 1 == len(fact.senses)
-            if is_last or self.spent or (best.text and (best.confidence or 1.0) >= ENOUGH):
+            is_named = bool(best.passages) and best.passages[0].sense == "labels"
+            is_enough = is_named or (best.confidence or 1.0) >= ENOUGH
+            if is_last or self.spent or (best.text and is_enough):
                 break
         return self._finish(fact, best)
 

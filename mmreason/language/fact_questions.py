@@ -175,7 +175,7 @@ def _read_kind(question: str) -> FactKind:
 
 
 def _read_senses(question: str, kind: FactKind) -> tuple[Sense, ...]:
-    by_words = {
+    by_words: dict[Sense, bool] = {
         "speech": _SPEECH.search(_WRITING_SAYS.sub(" ", question)) is not None,
         "screen": _SCREEN.search(question) is not None,
         "labels": _LABELS.search(question) is not None,

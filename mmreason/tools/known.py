@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import cast
 
-from mmreason.memory.records import CHANNELS, Channel, MemoryQuery, MemoryRecord
+from mmreason.memory.records import (
+    CHANNELS,
+    Channel,
+    MemoryQuery,
+    MemoryRecord,
+    read_channels,
+)
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.tool_calls import MemoryCall, Overview, ReadRecords, ReadScreen, SearchMemory
 from mmreason.tools.transcript import plain_line
@@ -43,7 +48,7 @@ def answer_from_memory(
         overview = memory.select_leaves("event") if call.leaves else memory.overview(call.span)
         return _observe(call.span, overview, "" if overview else NOTHING_READ)
     if isinstance(call, SearchMemory):
-        named = cast("tuple[Channel, ...]", call.channels)
+        named: tuple[Channel, ...] = read_channels(call.channels)
         channels = tuple(c for c in named or CHANNELS if c not in hidden) if hidden else named
         if hidden and not channels:
             return _observe(call.span, [], NOTHING_READ)

@@ -74,7 +74,7 @@ def make_reasoner(*parts: ScriptedPart, without: Sequence[str] = ()) -> Reasoner
     """A reasoner with these senses; the others are missing, and say what installs them."""
     by_name = {part.name: part for part in parts}
 
-    def load(names: Sequence[str]) -> Senses:
+    def load(names: Sequence[SenseName]) -> Senses:
         present = tuple(by_name[name] for name in names if name in by_name)
         missing = {name: f"{name}: pip install it" for name in names if name not in by_name}
         return Senses(parts=present, missing=missing)

@@ -52,12 +52,12 @@ def test_lines_beside_the_video_are_quoted_and_end_with_0(
     video.write_bytes(clip.read_bytes())
     line = "1\n00:00:01,000 --> 00:00:02,000\nThe screen is said to be red.\n"
     (tmp_path / "talk.srt").write_text(line)
-    assert main(["ask", str(video), QUESTION]) == 0
+    assert main(["ask", str(video), QUESTION, "--model", "nano"]) == 0
     out = capsys.readouterr().out
     assert 'answer:      The subtitles say: "The screen is said to be red."' in out
     assert "evidence:    0:01.00-0:02.00 (stands in the transcript)" in out
     assert "subtitles:   talk.srt: 1 line, 1 passage matches the question" in out
-    assert main(["ask", str(video), QUESTION, "--no-subtitles"]) == 3
+    assert main(["ask", str(video), QUESTION, "--model", "nano", "--no-subtitles"]) == 3
     assert "--no-subtitles" in capsys.readouterr().out
     both = ["ask", str(video), QUESTION, "--no-subtitles", "--subtitles", "x.srt"]
     assert main(both) == 2
