@@ -151,7 +151,7 @@ def make_job_key(verb: str, content: str, settings: Mapping[str, Any]) -> str:
 
     Example:
         >>> make_job_key("index", "sha256:aa", {"model": "nano"})[:8]
-        'c42ab0e2'
+        '425b5449'
     """
     recipe = [verb, content, _check_json(settings, "settings of a job")]
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
@@ -217,7 +217,7 @@ def select_shard(addresses: Sequence[str], shard: Shard) -> tuple[str, ...]:
     Example:
         >>> names = ("a.mp4", "b.mp4", "c.mp4")
         >>> [select_shard(names, Shard(index, 2)) for index in (1, 2)]
-        [('b.mp4', 'c.mp4'), ('a.mp4',)]
+        [('a.mp4', 'b.mp4'), ('c.mp4',)]
     """
     return tuple(a for a in addresses if _hash_name(a) % shard.count == shard.index - 1)
 
