@@ -204,8 +204,8 @@ def holds_subject(subject: Sequence[str], text: str) -> bool:
     is_like = all(
         any(
             sounds_like(stem, word, likeness)
-            # Alone, three letters are soon alike, and so are endings.
-            and (held or (len(stem) > 3 and stem[0] == word[0]))
+            # Alone, short words are soon alike, and so are endings: "tank" is not "thank".
+            and (held or (len(stem) >= SIMILAR_LETTERS and stem[0] == word[0]))
             for word in words
         )
         for stem in subject
