@@ -212,7 +212,7 @@ def index_videos(
         print_json(to_dict(work, asdict))
     else:
         for done in work.results:
-            _print_indexed(done)
+            _print_indexed(done, told=() if senses is None else tuple(senses.missing.values()))
     if end_s is not None and time.monotonic() >= end_s:
         print_notice(f"stopped after {minutes:g} minutes; run it again to go on")
     finish_work(work)
@@ -279,12 +279,12 @@ def _is_perceived(path: Path, kinds: Sequence[str] | None, model: str | None) ->
     return not _is_described(path, kinds, model)
 
 
-def _print_indexed(done: Indexed) -> None:
+def _print_indexed(done: Indexed, told: Sequence[str]) -> None:
     from mmreason.memory.caption_records import CaptionFaults
     from mmreason.report.text import format_count
 
     if done.senses is not None:
-        print_sensed(done.path, done.senses)
+        print_sensed(done.path, done.senses, told)
     if not done.nodes:
         return
     failed = f", {done.failed} failed" if done.failed else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,11 +115,13 @@ def estimate_video(
         )
 
 
-def print_sensed(path: str, sensed: SensedVideo) -> None:
-    """One line of what was found by sense, and one for each thing that is amiss."""
+def print_sensed(path: str, sensed: SensedVideo, told: Collection[str] = ()) -> None:
+    """One line of what was found by sense, and one for each thing that is amiss, but for notes that
+    end with what was `told` of all files already."""
     print_line(f"{path}: {'; '.join(map(_describe_run, sensed.runs)) or 'nothing was done'}")
     for note in sensed.notes:
-        print_line(f"  note: {note}")
+        if not note.endswith(tuple(told)):
+            print_line(f"  note: {note}")
     for run in sensed.runs:
         faults = run.empty + run.repeated + run.refused
         findings = run.records + run.empty + run.refused

@@ -160,6 +160,7 @@ def search_videos(
             model=model,
             full_hash=full_hash,
         )
+        _check_part(part, library)
         result = _search(library, text, channel or (), limit, part)
         if html is not None:
             _write_page(result, html)
@@ -193,6 +194,16 @@ class _Part:
         if not 0 <= start_s < end_s:
             raise UsageError(f"a part begins before it ends, got {start_s:g} s to {end_s:g} s")
         return Span(start_s, end_s)
+
+
+def _check_part(part: _Part, library: Library) -> None:
+    """UsageError where every video ends before the part begins."""
+    ends_s = [video.span.end_s for video in library.videos]
+    if part.start_s is not None and ends_s and part.start_s >= max(ends_s):
+        raise UsageError(
+            f"nothing begins at {format_time(part.start_s)}: the longest of the videos ends at "
+            f"{format_time(max(ends_s))}"
+        )
 
 
 def _read_part(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mmreason.memory.sense_ledger import SenseRun, Stretch, make_owner, sum_runs
@@ -74,7 +74,7 @@ def perceive(
     limit_s: float | None = None,
     replaces: bool = False,
     on_progress: Callable[[SenseName, Span, int, int], None] | None = None,
-) -> Iterator[SenseStep]:
+) -> Generator[SenseStep]:
     """Have the senses of these names (None: all that there are) go through the video, or the
     stretches that meet `span`; one step a stretch, which is in `memory` by then.
 

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from mmreason.agent.senses_reader import SensesChoice, SensesReader
 from mmreason.models.base import ClipRecipe
 from mmreason.models.scripted import ScriptedModel
 from mmreason.video.types import FrameBatch
@@ -27,6 +28,9 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ScriptedModel:
     """Tells red from blue; loaded under every name."""
     scripted = ScriptedModel(_reply, clip=ClipRecipe(frames=4, size_px=(32, 24), leaf_s=1.0))
     monkeypatch.setattr("mmreason.models.load", lambda *_, **__: scripted)
+    # Footage of which the senses would answer too: here the model does, whatever the video.
+    by_model = SensesChoice(reads=False, reason="the model answers")
+    monkeypatch.setattr(SensesReader, "choose", lambda self, source: by_model)
     monkeypatch.setattr(
         "mmreason.memory.store.default_path", lambda: tmp_path / "home" / "store.sqlite3"
     )

@@ -48,7 +48,8 @@ def folder(clip: Path, tmp_path: Path) -> Path:
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     def run(*arguments: object) -> tuple[int, str, str]:
         code = main([*map(str, arguments), "--store", str(tmp_path / "s.sqlite3")])
-        return (code, *capsys.readouterr())
+        out, err = capsys.readouterr()
+        return code, out, err
 
     return run
 

@@ -97,7 +97,7 @@ def _pictures(result: CallToolResult) -> list[Image.Image]:
 def test_tools_tell_what_they_take_and_give(served: Served) -> None:
     tools = {tool.name: tool for tool in served.portal.call(served.client.list_tools).tools}
     assert list(tools) == [
-        *("ask", "overview", "search", "transcript", "sheet"),
+        *("ask", "overview", "search", "transcript", "screen_text", "sheet"),
         *("frames", "caption", "ground", "inspect"),
     ]
     required = {name: tool.input_schema["required"] for name, tool in tools.items()}
@@ -106,6 +106,7 @@ def test_tools_tell_what_they_take_and_give(served: Served) -> None:
         "overview": ["video"],
         "search": ["video", "text"],
         "transcript": ["video"],
+        "screen_text": ["video"],
         "sheet": ["video"],
         "caption": ["video"],
         "ground": ["file", "expression"],

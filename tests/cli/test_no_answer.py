@@ -42,7 +42,7 @@ def test_a_decline_has_its_own_exit_code_and_no_headline(
     assert any("outside my world" in line for line in lines), "what it said is in the trace"
     assert main(["ask", str(clip), QUESTION, "--model", "nano", "--short"]) == 3
     short = capsys.readouterr().out.splitlines()
-    assert short[0].startswith("answer:      No answer (") and len(short) <= 6
+    assert short[0].startswith("answer:      No answer (") and len(short) <= 7
 
 
 def test_lines_beside_the_video_are_quoted_and_end_with_0(
@@ -55,7 +55,7 @@ def test_lines_beside_the_video_are_quoted_and_end_with_0(
     assert main(["ask", str(video), QUESTION, "--model", "nano"]) == 0
     out = capsys.readouterr().out
     assert 'answer:      The subtitles say: "The screen is said to be red."' in out
-    assert "evidence:    0:01.00-0:02.00 (stands in the transcript)" in out
+    assert "evidence:    0:01.00-0:02.00 (from the subtitles, stands in the transcript)" in out
     assert "subtitles:   talk.srt: 1 line, 1 passage matches the question" in out
     assert main(["ask", str(video), QUESTION, "--model", "nano", "--no-subtitles"]) == 3
     assert "--no-subtitles" in capsys.readouterr().out

@@ -58,6 +58,7 @@ def test_a_timeline_page_holds_all_and_one_script(library: Library, tmp_path: Pa
     # Texts get into the page by one door.
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", code)
     (source,) = (tag["src"] for tag in ParsedPage(page).named("video"))
+    assert source is not None
     assert source == link_file(video.path, tmp_path) + "#t=0" and not source.startswith("/")
 
 

@@ -142,6 +142,9 @@ def test_what_is_described_is_searched_at_the_command_line(
     assert "3 captions" in out and "3 event, 1 speech, 3 still; 1 scene" in out
     assert "warning: 2 of 3 captions repeat the one before" in out
 
+    # Nothing could be found there, which is no finding.
+    assert main(["search", str(world), "goalkeepers", *store, "--start", "100"]) == 2
+    assert "nothing begins at 1:40.00" in capsys.readouterr().err
     assert main(["search", str(world), "goalkeepers", *store, "--start", "40"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "1. 0:30.00-1:30.00  event  A goalkeeper saves a penalty."
