@@ -178,6 +178,10 @@ def test_a_reader_that_is_missing_is_one_line_with_what_gets_it(tmp_path, monkey
     told = str(failure.value)
     assert "mmreason weights get smollm2-135m" in told and '".[reader]"' in told
     assert "\n" not in told
+    with pytest.raises(UsageError) as failure:
+        load_passage_reader(str(tmp_path))  # a folder without a model
+    assert "no config.json" in str(failure.value)
+    assert "mmreason weights get smollm2-135m" in str(failure.value)
     with pytest.raises(UsageError, match="scripted worlds only"):
         load_passage_reader("nano")
 
