@@ -7,7 +7,8 @@ get through. Pure, but for `load_passage_reader`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +16,11 @@ from mmreason.agent.record_passages import RecordPassage, plain_words
 from mmreason.language.extraction import holds_kind
 from mmreason.language.fact_questions import FactQuestion
 from mmreason.language.text import FUNCTION_WORDS, stem_word
-from mmreason.models.base import ChatModel, GenerateRequest, Message, TextPart
+from mmreason.models.base import ChatModel, GenerateRequest, Message, Reply, TextPart
+from mmreason.tools.calls import FAILURES, ModelRequest, first_line, send_request
 from mmreason.tools.transcript import plain_line
-from mmreason.types import UsageError
+from mmreason.types import Cost, UsageError
+from mmreason.video.plain_text import show_line
 
 MOST_READ = 5
 """Passages that a reader is shown."""
@@ -63,6 +66,23 @@ class ReaderReply:
         return "no passage answers" if self.verdict == "none" else f"words refused, as {self.why}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderTurn:
+    """One time that a reader was asked.
+
+    Example:
+        >>> ReaderTurn(reading=ReaderReply("none"), cost=Cost(model_calls=1)).error
+        ''
+    """
+
+    reading: ReaderReply
+    cost: Cost
+    text: str = ""
+    """What became of it, with its words, for the trace."""
+    error: str = ""
+    """Why there is no reply."""
+
+
 def make_reader_request(
     question: FactQuestion, passages: Sequence[RecordPassage]
 ) -> GenerateRequest:
@@ -74,6 +94,34 @@ def make_reader_request(
     prompt = _PROMPT.format(notes=notes, question=plain_line(question.text))
     conversation = [Message("user", (TextPart(prompt),))]
     return GenerateRequest([conversation], max_new_tokens=READER_TOKENS)
+
+
+def consult_reader(
+    model: ChatModel,
+    request: GenerateRequest,
+    question: FactQuestion,
+    passages: Sequence[RecordPassage],
+) -> Generator[ModelRequest, list[Reply], ReaderTurn]:
+    """Have the reader asked, and judge what it says. A model that fails gives a turn without an
+    answer."""
+    started = time.perf_counter()
+    try:
+        (reply,) = yield from send_request(ModelRequest(model, request))
+    except FAILURES as failure:
+        cost = Cost(model_seconds=time.perf_counter() - started)
+        return ReaderTurn(reading=ReaderReply("refused"), cost=cost, error=first_line(failure))
+    reading = judge_reply(question, reply.text, passages)
+    return ReaderTurn(
+        reading=reading,
+        text=f"{reading} by {model.name}: {show_line(reply.text)}",
+        cost=Cost(
+            model_calls=1,
+            reasoner_calls=1,
+            tokens_in=reply.tokens_in,
+            tokens_out=reply.tokens_out,
+            model_seconds=time.perf_counter() - started,
+        ),
+    )
 
 
 def judge_reply(
@@ -92,7 +140,7 @@ def judge_reply(
         >>> judge_reply(question, "[1] It is 2 million.", [passage]).text
         'It is 2 million.'
         >>> judge_reply(question, "[1] ten million", [passage]).why
-        '"10" does not stand in [1]'
+        '"10000000" does not stand in [1]'
     """
     # 1. The first line that says something; small models go on for ever.
     line = next((row.strip() for row in reply.splitlines() if row.strip()), "")

@@ -14,7 +14,7 @@ from mmreason.agent.driver import CHARACTERS_PER_TOKEN, AgentRun
 from mmreason.agent.passage_reader import (
     MOST_READ,
     ReaderReply,
-    judge_reply,
+    consult_reader,
     make_reader_request,
 )
 from mmreason.agent.protocol import Inquiry
@@ -38,7 +38,7 @@ from mmreason.tool_calls import (
     ReadPassages,
     SearchMemory,
 )
-from mmreason.tools.calls import FAILURES, ModelRequest, first_line, send_request
+from mmreason.tools.calls import FAILURES, first_line
 from mmreason.tools.thumbnails import take_thumbnails
 from mmreason.tools.toolbox import HEARD
 from mmreason.types import (
@@ -53,7 +53,6 @@ from mmreason.types import (
     Step,
     StopReason,
 )
-from mmreason.video.plain_text import show_line
 from mmreason.video.types import FrameSource, Span
 
 ENOUGH = 0.7
@@ -206,38 +205,18 @@ class SensesRun:
             left_s = self._seconds_left()
             if left_s is not None:
                 request = replace(request, deadlines_s=(time.monotonic() + left_s,))
-            started = time.perf_counter()
-            cost, error, told = Cost(), "", ""
-            reading = ReaderReply("refused")
-            try:
-                (reply,) = yield from send_request(ModelRequest(model, request))
-            except FAILURES as failure:
-                error = first_line(failure)
-            else:
-                reading = judge_reply(fact, reply.text, passages)
-                told = f"{reading} by {model.name}: {show_line(reply.text)}"
-                cost = Cost(
-                    model_calls=1,
-                    reasoner_calls=1,
-                    tokens_in=reply.tokens_in,
-                    tokens_out=reply.tokens_out,
-                )
-            self.readings[passages] = reading
-            seconds = time.perf_counter() - started
+            turn = yield from consult_reader(model, request, fact, passages)
+            self.readings[passages] = turn.reading
+            spans = [passage.span for passage in passages]
+            call = ReadPassages(
+                span=Span(min(s.start_s for s in spans), max(s.end_s for s in spans)),
+                question=fact.text,
+                passages=len(passages),
+            )
+            thought = "have the reader choose among the passages and word the answer"
+            seconds = turn.cost.model_seconds
             yield self._step(
-                "have the reader choose among the passages and word the answer",
-                ReadPassages(
-                    span=Span(
-                        min(passage.span.start_s for passage in passages),
-                        max(passage.span.end_s for passage in passages),
-                    ),
-                    question=fact.text,
-                    passages=len(passages),
-                ),
-                told,
-                seconds,
-                cost=cost + Cost(model_seconds=seconds),
-                error=error or None,
+                thought, call, turn.text, seconds, cost=turn.cost, error=turn.error or None
             )
         # 3. Its answer, none, or what the rules found.
         reading = self.readings[passages]
