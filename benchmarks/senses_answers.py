@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -96,6 +98,8 @@ class Outcome:
     """"right", "right without evidence", "wrong" or "abstained"."""
     text: str
     answer: str
+    reader: str = ""
+    """What became of the words of the reader where it was asked."""
 
 
 def ask_about(narration: Narration, truth: NarrationTruth) -> list[AskedQuestion]:
@@ -189,6 +193,12 @@ def _plain(text: str) -> str:
     return " ".join(plain_words(text))
 
 
+def read_verdict(answer: Answer) -> str:
+    """What became of the last reply of the reader; empty where it was not asked."""
+    told = [s.observation.text for s in answer.trace if s.call.name == "read_passages"]
+    return re.split(r",| by ", told[-1])[0] if told else ""
+
+
 def run_narrations(reasoner: Reasoner, seeds: Sequence[int], folder: Path) -> Iterator[Outcome]:
     for seed in seeds:
         narration = make_narration(seed)
@@ -207,6 +217,7 @@ def run_narrations(reasoner: Reasoner, seeds: Sequence[int], folder: Path) -> It
                     verdict=judge(question, answer),
                     text=question.text,
                     answer=answer.text,
+                    reader=read_verdict(answer),
                 )
 
 
@@ -220,7 +231,12 @@ def run_absent(reasoner: Reasoner, clips: Sequence[Path]) -> Iterator[Outcome]:
                 answer = reasoner.ask(video, text)
                 verdict = "wrong" if answer.answered else "abstained"
                 yield Outcome(
-                    video=clip.stem, kind="absent", verdict=verdict, text=text, answer=answer.text
+                    video=clip.stem,
+                    kind="absent",
+                    verdict=verdict,
+                    text=text,
+                    answer=answer.text,
+                    reader=read_verdict(answer),
                 )
 
 
@@ -283,7 +299,7 @@ def _format_share(outcomes: Sequence[Outcome], verdict: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--videos", type=int, default=100)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--folder", type=Path, default=Path("build/senses_answers"))
@@ -307,7 +323,9 @@ def main() -> None:
             print(f"{outcome.verdict}: {outcome.video} {outcome.text} -> {outcome.answer}")
     minutes = (time.process_time() - started_s) / 60
     videos = len({outcome.video for outcome in outcomes})
-    reader = f", reader {arguments.reader}" if arguments.reader else ""
+    verdicts = Counter(outcome.reader for outcome in outcomes if outcome.reader)
+    told = ", ".join(f"{verdict} {count}" for verdict, count in verdicts.most_common())
+    reader = f", reader {arguments.reader} ({told or 'not asked'})" if arguments.reader else ""
     table = f"{format_table(outcomes)}\n\n{videos} videos{reader}, {minutes:.1f} CPU minutes.\n"
     print(table)
     RESULTS.mkdir(parents=True, exist_ok=True)

@@ -94,7 +94,7 @@ def why_no_world(source: FrameSource) -> str:
     # The middle of equal parts: the first and last frame of files are often black.
     shares = (np.arange(PROBED_FRAMES) + 0.5) / PROBED_FRAMES
     times_s = span.start_s + shares * span.duration_s
-    return why_outside(source.frames_at(times_s, PROBED_SIZE_PX).pixels)
+    return why_outside(source.frames_at(times_s.tolist(), PROBED_SIZE_PX).pixels)
 
 
 def _load_packaged_embedder() -> Embedder | None:
