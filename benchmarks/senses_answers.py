@@ -9,15 +9,17 @@ written and shown, when, how often, whether; in other words than the video has, 
 and what it does not tell. The second asks about things that are not there in real clips (files, or
 folders of pictures, of which each becomes a clip of 3 s). Videos and what the senses found are kept
 in the folder. With --reader MODEL a text model chooses among the passages. Prints Markdown rows and
-writes `benchmarks/results/senses/answers.md` (`answers_absent.md`).
+writes `benchmarks/results/senses/answers.md` (`answers_absent.md`; with a reader
+`answers_reader.md`).
 """
 
 from __future__ import annotations
 
 import argparse
-import pickle
 import random
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,9 +34,11 @@ from mmreason.evaluation.public.intervals import ClusteredShare
 from mmreason.narration import (
     Narration,
     NarrationTruth,
+    describe_narration,
     make_narration,
     make_questions,
     render_narration,
+    speak_narration,
 )
 from mmreason.reasoner import Reasoner
 from mmreason.types import Answer
@@ -94,6 +98,8 @@ class Outcome:
     """"right", "right without evidence", "wrong" or "abstained"."""
     text: str
     answer: str
+    reader: str = ""
+    """What became of the words of the reader where it was asked."""
 
 
 def ask_about(narration: Narration, truth: NarrationTruth) -> list[AskedQuestion]:
@@ -187,15 +193,21 @@ def _plain(text: str) -> str:
     return " ".join(plain_words(text))
 
 
+def read_verdict(answer: Answer) -> str:
+    """What became of the last reply of the reader; empty where it was not asked."""
+    told = [s.observation.text for s in answer.trace if s.call.name == "read_passages"]
+    return re.split(r",| by ", told[-1])[0] if told else ""
+
+
 def run_narrations(reasoner: Reasoner, seeds: Sequence[int], folder: Path) -> Iterator[Outcome]:
     for seed in seeds:
         narration = make_narration(seed)
-        path, kept = folder / f"talk-{seed}.mp4", folder / f"talk-{seed}.truth"
-        # Rendering takes longer than all else; the truth is our own file.
-        if not kept.is_file():
-            truth = render_narration(narration, path)
-            kept.write_bytes(pickle.dumps(truth))
-        truth = pickle.loads(kept.read_bytes())
+        path = folder / f"talk-{seed}.mp4"
+        # Drawing takes longer than all else and is done once; speaking gives the truth anew.
+        track = speak_narration(narration)
+        truth = describe_narration(narration, track)
+        if not path.is_file():
+            render_narration(narration, path, track=track)
         with Video.open(path) as video:
             for question in ask_about(narration, truth):
                 answer = reasoner.ask(video, question.text, options=question.options or None)
@@ -205,6 +217,7 @@ def run_narrations(reasoner: Reasoner, seeds: Sequence[int], folder: Path) -> It
                     verdict=judge(question, answer),
                     text=question.text,
                     answer=answer.text,
+                    reader=read_verdict(answer),
                 )
 
 
@@ -218,7 +231,12 @@ def run_absent(reasoner: Reasoner, clips: Sequence[Path]) -> Iterator[Outcome]:
                 answer = reasoner.ask(video, text)
                 verdict = "wrong" if answer.answered else "abstained"
                 yield Outcome(
-                    video=clip.stem, kind="absent", verdict=verdict, text=text, answer=answer.text
+                    video=clip.stem,
+                    kind="absent",
+                    verdict=verdict,
+                    text=text,
+                    answer=answer.text,
+                    reader=read_verdict(answer),
                 )
 
 
@@ -281,7 +299,7 @@ def _format_share(outcomes: Sequence[Outcome], verdict: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--videos", type=int, default=100)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--folder", type=Path, default=Path("build/senses_answers"))
@@ -292,7 +310,7 @@ def main() -> None:
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     started_s = time.process_time()
-    reasoner = Reasoner.load("senses", store=folder / "store.sqlite3")
+    reasoner = Reasoner.load("senses", store=folder / "store.sqlite3", reader=arguments.reader)
     if arguments.absent:
         clips = list_clips(arguments.absent, folder)
         outcomes = list(run_absent(reasoner, clips))
@@ -305,11 +323,15 @@ def main() -> None:
             print(f"{outcome.verdict}: {outcome.video} {outcome.text} -> {outcome.answer}")
     minutes = (time.process_time() - started_s) / 60
     videos = len({outcome.video for outcome in outcomes})
-    table = f"{format_table(outcomes)}\n\n{videos} videos, {minutes:.1f} CPU minutes.\n"
+    verdicts = Counter(outcome.reader for outcome in outcomes if outcome.reader)
+    told = ", ".join(f"{verdict} {count}" for verdict, count in verdicts.most_common())
+    reader = f", reader {arguments.reader} ({told or 'not asked'})" if arguments.reader else ""
+    table = f"{format_table(outcomes)}\n\n{videos} videos{reader}, {minutes:.1f} CPU minutes.\n"
     print(table)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    name = "answers_absent.md" if arguments.absent else "answers.md"
-    (RESULTS / name).write_text(table, encoding="utf-8")
+    name = "answers_absent" if arguments.absent else "answers"
+    name += "_reader" if arguments.reader else ""
+    (RESULTS / f"{name}.md").write_text(table, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from mmreason.agent.build_index import (
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.hearing import hear_speech
 from mmreason.agent.loop import answer_loop
+from mmreason.agent.passage_reader import load_passage_reader
 from mmreason.agent.protocol import Inquiry
 from mmreason.agent.provenance import (
     id_of,
@@ -138,6 +139,7 @@ class Reasoner:
         api_key: str | None = None,
         options: ModelOptions | Mapping[str, Any] | None = None,
         probe: bool | None = None,
+        reader: str | None = None,
     ) -> Reasoner:
         """Load "auto", "senses", "nano", a folder, a Hugging Face name, or the URL of a server (see
         `models.load`).
@@ -156,6 +158,10 @@ class Reasoner:
         a video by samples of its bytes, or by all of them where that was opened with
         `Video.open(path, full_hash=True)`.
 
+        `reader` goes with "auto" and "senses": a text model ("smollm2-135m" by `mmreason weights
+        get`, a folder, a Hugging Face name or the URL of a server) that chooses among the passages
+        found and words the answer. Only words that stand in the passage it cites get through.
+
         How much is left to `model` (its tier) follows from the option `tier`, its name or its size.
         Where none of them tells, a server in the own network is probed with three tiny calls, once;
         `probe=True` probes any model, `probe=False` none.
@@ -166,13 +172,24 @@ class Reasoner:
             raise UsageError("compat sets policy and tree; give either compat or those")
         without = check_stages(without)  # before a model is loaded
         senses = None
+        if reader is not None and model not in SENSES_MODELS:
+            raise UsageError(
+                f"reader goes with model {' or '.join(map(repr, SENSES_MODELS))}, not {model!r}, "
+                "which reads by itself"
+            )
         if model in SENSES_MODELS:
             # Who names how it is to be looked at wants to have it looked at.
             is_led = policy is not None and not isinstance(policy, Auto)
             names_models = is_led or (compat, observer, checker) != (None,) * 3
             if model == "senses" and names_models:
                 raise UsageError("model 'senses' asks no model: leave out policy and other models")
-            senses = None if names_models else SensesReader(always=model == "senses")
+            if reader is not None and names_models:
+                raise UsageError(
+                    "reader words what the senses found: leave out policy, compat and other models"
+                )
+            if not names_models:
+                words_by = None if reader is None else load_passage_reader(reader)
+                senses = SensesReader(always=model == "senses", passage_reader=words_by)
             model = "nano"
 
         if isinstance(embed, str):

@@ -442,6 +442,27 @@ class ReadAgain(AgentCall):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPassages(AgentCall):
+    """Have a text model choose among passages and word the answer.
+
+    Example:
+        >>> ReadPassages(span=Span(4, 60), question="Who?", passages=3).name
+        'read_passages'
+    """
+
+    span: Span
+    """From the first passage to the last."""
+    question: str
+    passages: int
+    """How many it is shown."""
+
+    @property
+    def name(self) -> str:
+        """The tool's."""
+        return "read_passages"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTurn(AgentCall):
     """What the model that decides did without a tool: it gave an answer, wrote what cannot be read,
     or could not be asked."""

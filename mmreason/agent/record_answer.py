@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmreason.agent.record_passages import (
     RecordPassage,
@@ -39,6 +39,8 @@ MOST_MOMENTS = 3
 """Times in the text of an answer."""
 MOST_NEAREST = 2
 """Passages told where there is no answer."""
+RULED_KINDS = ("moment", "occurrences", "yes_no")
+"""Kinds of question that rules over records decide; the others are answered with a quotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,9 @@ class RecordAnswer:
     """How near question and passage are, 0..1: no probability."""
     nearest: tuple[RecordPassage, ...] = ()
     """Without an answer, what was found nearest."""
+    readable: tuple[ScoredPassage, ...] = ()
+    """Passages that a reader may answer by, the best first: about the subject and of the kind that
+    is asked for. Empty where rules decide."""
 
 
 def answer_from_records(
@@ -82,8 +87,30 @@ def answer_from_records(
     ranked = rank_passages(question, [p for p in usable if p.sense != "labels"], embedder)
     nearest = tuple(item.passage for item in ranked[:MOST_NEAREST] if item.score > 0)
     near = [item for item in ranked if is_near(question, item, embedder is not None)]
-    answer = _by_kind(question)(question, near)
-    return RecordAnswer(nearest=nearest) if answer is None else answer
+    answer = _by_kind(question)(question, near) or RecordAnswer(nearest=nearest)
+    return replace(answer, readable=_select_readable(question, ranked, near))
+
+
+def _select_readable(
+    question: FactQuestion, ranked: Sequence[ScoredPassage], near: Sequence[ScoredPassage]
+) -> tuple[ScoredPassage, ...]:
+    """What is near, then what names the subject in a sentence that rules find too far off: a reader
+    may know that it says the same."""
+    if question.kind in RULED_KINDS or not question.topic or _ASKS_NOW.match(question.text):
+        return ()
+    farther = [
+        item
+        for item in ranked
+        if item not in near
+        and question.subject
+        and _holds_names(question, item.passage.text)
+        and holds_subject(question.subject, item.passage.text)
+    ]
+    return tuple(
+        item
+        for item in (*near, *farther)
+        if holds_kind(question, item.passage.text) and not _is_misheard(question, item.passage)
+    )
 
 
 def is_near(question: FactQuestion, item: ScoredPassage, compares_meaning: bool) -> bool:

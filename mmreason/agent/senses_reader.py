@@ -10,6 +10,7 @@ import numpy as np
 
 from mmreason.language.fact_questions import Sense
 from mmreason.memory.vector_index import Embedder
+from mmreason.models.base import ChatModel
 from mmreason.models.nano_guard import why_outside
 from mmreason.senses import Senses, load_senses
 from mmreason.video.types import FrameSource
@@ -48,11 +49,14 @@ class SensesReader:
         always: bool = False,
         load: Callable[[tuple[Sense, ...]], Senses] = load_senses,
         load_embedder: Callable[[], Embedder | None] | None = None,
+        passage_reader: ChatModel | None = None,
     ):
         """`always` answers about scripted worlds too, which the model knows better. `load` gives
         the senses of these names, `load_embedder` what compares by meaning, or None; by default
-        the packaged ones, as far as they are installed."""
+        the packaged ones, as far as they are installed. `passage_reader` is a text model that
+        chooses among the passages found (see `passage_reader.py`)."""
         self.always = always
+        self.passage_reader = passage_reader
         self._load = load
         self._load_embedder = load_embedder or _load_packaged_embedder
         self._senses: dict[Sense, Senses] = {}
@@ -90,7 +94,7 @@ def why_no_world(source: FrameSource) -> str:
     # The middle of equal parts: the first and last frame of files are often black.
     shares = (np.arange(PROBED_FRAMES) + 0.5) / PROBED_FRAMES
     times_s = span.start_s + shares * span.duration_s
-    return why_outside(source.frames_at(times_s, PROBED_SIZE_PX).pixels)
+    return why_outside(source.frames_at(times_s.tolist(), PROBED_SIZE_PX).pixels)
 
 
 def _load_packaged_embedder() -> Embedder | None:

@@ -10,6 +10,13 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from mmreason.agent.driver import CHARACTERS_PER_TOKEN, AgentRun
+from mmreason.agent.passage_reader import (
+    MOST_READ,
+    ReaderReply,
+    consult_reader,
+    make_reader_request,
+)
 from mmreason.agent.protocol import Inquiry
 from mmreason.agent.provenance import describe_software
 from mmreason.agent.quoting import Transcript
@@ -23,7 +30,14 @@ from mmreason.memory.caption_records import make_speech_records
 from mmreason.memory.records import MemoryRecord
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.senses import SenseMissingError, perceive
-from mmreason.tool_calls import AgentCall, ChoosePolicy, Perceive, ReadAgain, SearchMemory
+from mmreason.tool_calls import (
+    AgentCall,
+    ChoosePolicy,
+    Perceive,
+    ReadAgain,
+    ReadPassages,
+    SearchMemory,
+)
 from mmreason.tools.calls import FAILURES, first_line
 from mmreason.tools.thumbnails import take_thumbnails
 from mmreason.tools.toolbox import HEARD
@@ -39,7 +53,7 @@ from mmreason.types import (
     Step,
     StopReason,
 )
-from mmreason.video.types import FrameSource
+from mmreason.video.types import FrameSource, Span
 
 ENOUGH = 0.7
 """An answer this near to the question ends the search: later senses cost more."""
@@ -47,6 +61,7 @@ MOST_REREAD = 2
 """Passages of an answer that are read again."""
 MOST_TRIES = 3
 """Answers that a second reading contradicts before there is none."""
+NO_COST = Cost()
 
 Steps = Generator[Step, None, None]
 
@@ -75,10 +90,12 @@ class SensesRun:
     rejected: set[str] = field(default_factory=set)
     """Ids of records that a second reading contradicts."""
     checks: dict[RecordPassage, Check] = field(default_factory=dict)
+    readings: dict[tuple[RecordPassage, ...], ReaderReply] = field(default_factory=dict)
+    """What the reader made of passages: it is asked once about the same ones."""
     notes: list[str] = field(default_factory=list)
 
-    def run(self) -> Generator[Step, None, Answer]:
-        """Yield every step as it happens; returns the answer."""
+    def run(self) -> AgentRun[Answer]:
+        """Yield every step as it happens, and what a reader is asked; returns the answer."""
         fact = self._read_question()
         yield self._step(
             self.reason, ChoosePolicy(policy="senses", tier="senses", kind=fact.kind), "", 0.0
@@ -128,7 +145,7 @@ class SensesRun:
         if not is_whole or self._is_late():
             self.spent = StopReason.BUDGET_SECONDS
 
-    def _answer(self, fact: FactQuestion) -> Generator[Step, None, RecordAnswer]:
+    def _answer(self, fact: FactQuestion) -> AgentRun[RecordAnswer]:
         """The answer of what is known by now, read again; without one, what is nearest."""
         answer = RecordAnswer()
         for _ in range(MOST_TRIES):
@@ -151,6 +168,7 @@ class SensesRun:
                 time.perf_counter() - started,
                 notes=tuple(Note(p.span, p.text) for p in passages),
             )
+            answer = yield from self._consult_reader(fact, answer)
             if not answer.text or self.inquiry.budget.exceeded_by(self._cost()):
                 return answer
             yield from self._check(fact, answer)
@@ -163,6 +181,50 @@ class SensesRun:
                 return answer
             self.rejected |= {record.id for p in contradicted for record in p.records}
         return RecordAnswer(nearest=answer.passages)
+
+    def _consult_reader(self, fact: FactQuestion, answer: RecordAnswer) -> AgentRun[RecordAnswer]:
+        """The answer of the reader where its words stand in a passage, else the one there was."""
+        scored = {item.passage: item.score for item in answer.readable[:MOST_READ]}
+        passages = tuple(scored)
+        model = self.reader.passage_reader
+        if model is None or not passages:
+            return answer
+        if passages not in self.readings:
+            # 1. May it be asked? What it reads is forecast from the text.
+            request = make_reader_request(fact, passages)
+            characters = sum(len(passage.text) for passage in passages) + len(fact.text)
+            ahead = Cost(
+                rounds=1,
+                tokens_in=characters // CHARACTERS_PER_TOKEN,
+                tokens_out=request.max_new_tokens,
+            )
+            if self.inquiry.budget.exceeded_by(self._cost() + ahead):
+                self.notes.append("no budget was left for the reader")
+                return answer
+            # 2. Ask. Without a reply the rules have the last word.
+            left_s = self._seconds_left()
+            if left_s is not None:
+                request = replace(request, deadlines_s=(time.monotonic() + left_s,))
+            turn = yield from consult_reader(model, request, fact, passages)
+            self.readings[passages] = turn.reading
+            spans = [passage.span for passage in passages]
+            call = ReadPassages(
+                span=Span(min(s.start_s for s in spans), max(s.end_s for s in spans)),
+                question=fact.text,
+                passages=len(passages),
+            )
+            thought = "have the reader choose among the passages and word the answer"
+            seconds = turn.cost.model_seconds
+            yield self._step(
+                thought, call, turn.text, seconds, cost=turn.cost, error=turn.error or None
+            )
+        # 3. Its answer, none, or what the rules found.
+        reading = self.readings[passages]
+        if reading.verdict == "none":
+            return RecordAnswer(nearest=answer.passages or answer.nearest)
+        if reading.passage is None:
+            return answer
+        return RecordAnswer(reading.text, None, (reading.passage,), scored[reading.passage])
 
     def _select_records(self, fact: FactQuestion) -> list[MemoryRecord]:
         """Records of the senses that the question is for, of the subtitles that were chosen."""
@@ -221,6 +283,7 @@ class SensesRun:
 
     def _finish(self, fact: FactQuestion, best: RecordAnswer) -> Answer:
         info, question = self.source.info, self.inquiry.question
+        reader = self.reader.passage_reader
         evidence = tuple(self._make_evidence(passage) for passage in best.passages)
         thumbnails, failed = take_thumbnails(self.source, evidence, ())
         stop_reason = self.spent or (StopReason.ANSWERED if best.text else StopReason.ABSTAINED)
@@ -253,6 +316,7 @@ class SensesRun:
                     "kind": fact.kind,
                 },
                 "senses": {"asked": list(fact.senses), "missing": dict(self.missing)},
+                "reader": reader and {"name": reader.name, "fingerprint": reader.fingerprint},
                 "seed": self.seed,
                 "budget": asdict(self.inquiry.budget),
                 "subtitles": self.transcript.to_settings(),
@@ -289,16 +353,17 @@ class SensesRun:
         seconds: float,
         *,
         notes: Sequence[Note] = (),
+        cost: Cost = NO_COST,
         error: str | None = None,
     ) -> Step:
-        rounds = int(isinstance(call, Perceive | SearchMemory | ReadAgain))
+        rounds = int(isinstance(call, Perceive | SearchMemory | ReadAgain | ReadPassages))
         span = getattr(call, "span", self.source.info.span)
         observation = Observation(
             text="" if error else text,
             span=span,
             notes=tuple(notes),
             error=error,
-            cost=Cost(rounds=rounds, seconds=seconds),
+            cost=cost + Cost(rounds=rounds, seconds=seconds),
         )
         step = Step(thought=thought, call=call, observation=observation)
         self.trace.append(step)

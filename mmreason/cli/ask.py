@@ -72,6 +72,13 @@ def ask_video(
         str | None,
         typer.Option(help="Another model that checks; one of another family can verify."),
     ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            help="A text model that words what the senses found: smollm2-135m, a folder, a Hugging "
+            "Face name or http(s)://host/v1. Words that stand in no passage are refused."
+        ),
+    ] = None,
     policy: Annotated[
         str | None,
         typer.Option(
@@ -160,6 +167,7 @@ def ask_video(
         model=model,
         observer=observer,
         checker=checker,
+        reader=reader,
         policy=policy,
         without=tuple(without or ()),
         compat=compat,
@@ -235,6 +243,7 @@ class ReasonerSetup:
     model: str
     observer: str | None = None
     checker: str | None = None
+    reader: str | None = None
     policy: str | None = None
     """One of `POLICIES`; None for the first, or for that of `compat`."""
     without: tuple[str, ...] = ()
@@ -282,6 +291,7 @@ class ReasonerSetup:
             api_key_file=self.api_key_file,
             options=self.options,
             probe=self.probe or None,
+            reader=self.reader,
         )
 
 

@@ -155,6 +155,7 @@ def load_reasoner(
     api_key_file: Path | None = None,
     options: ModelOptions | None = None,
     probe: bool | None = None,
+    reader: str | None = None,
 ) -> Reasoner:
     """Load a reasoner with the model libraries kept quiet. `probe` is that of `Reasoner.load`:
     False for what decides nothing. UsageError for an unknown model.
@@ -182,6 +183,7 @@ def load_reasoner(
         api_key=api_key(model, api_key_file, os.environ.get("OPENAI_API_KEY")),
         options=options,
         probe=probe,
+        reader=reader,
     )
 
 

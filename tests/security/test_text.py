@@ -74,6 +74,7 @@ def _ask(stage: Stage) -> list[list[object]]:
         ["ask", stage.clip, EVIL],
         ["ask", stage.clip, "--dry-run"],
         ["ask", stage.clip, question, "--policy", EVIL],
+        ["ask", stage.clip, question, "--reader", EVIL],
         ["ask", stage.folder / f"{EVIL_NAME}gone.mp4", "What?"],
         ["ask", "--questions", questions, "--out", stage.folder / f"{EVIL_NAME}out.jsonl"],
         ["ask", "--questions", stage.write("bad.jsonl", f"{IN_TEXT}\n"), "--out", "x.jsonl"],
