@@ -76,7 +76,9 @@ def make_reasoner(*parts: ScriptedPart, without: Sequence[str] = ()) -> Reasoner
 
     def load(names: Sequence[SenseName]) -> Senses:
         present = tuple(by_name[name] for name in names if name in by_name)
-        missing = {name: f"{name}: pip install it" for name in names if name not in by_name}
+        missing: dict[SenseName, str] = {
+            name: f"{name}: pip install it" for name in names if name not in by_name
+        }
         return Senses(parts=present, missing=missing)
 
     reader = SensesReader(load=load, load_embedder=lambda: None)

@@ -12,10 +12,10 @@ import pytest
 
 from mmreason.cli import main
 from mmreason.memory.store import Store
-from mmreason.senses import Senses
+from mmreason.senses import SenseName, Senses
 from tests.senses.scripted import ScriptedSense
 
-MISSING = {"screen": 'screens are not read: pip install ".[ocr]"'}
+MISSING: dict[SenseName, str] = {"screen": 'screens are not read: pip install ".[ocr]"'}
 
 
 @pytest.fixture

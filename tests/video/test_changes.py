@@ -168,3 +168,15 @@ def test_a_short_clip_is_looked_at_more_often_and_a_span_outside_is_refused(tmp_
         assert changes.times_s[0] == 0 and changes.rate_hz == 4
         with pytest.raises(VideoError, match="nothing of the video lies there"):
             find_changes(video, Span(90, 95))
+
+
+def test_a_slide_right_before_a_film_is_no_part_of_it() -> None:
+    draw = np.random.default_rng(0)
+    slides = np.zeros((12, 90, 160), np.int16)
+    slides[:6, 20:40, 20:140] = 200
+    slides[6:, 50:80, 10:150] = 180
+    film = draw.integers(0, 255, (6, 90, 160)).astype(np.int16)
+    scan = ChangeScan()
+    looks = [*scan.push(np.concatenate((slides, film)), np.arange(18.0)), *scan.finish()]
+    assert [look.change.time_s for look in looks if look.change][:2] == [0.0, 6.0]
+    assert not looks[8].is_moving and looks[15].is_moving

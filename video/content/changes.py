@@ -33,6 +33,8 @@ _DIFFERENT = 2.5
 """Mean difference of a cell, in grey levels of 255, from which on it shows something else."""
 _MOVING_WINDOW = 10
 """Looks before and after by which a cell is judged to move all the time."""
+_LEAST_SIDE = 3
+"""Looks before, or after, from which on they tell whether a cell moves all the time."""
 _MOVING_SHARE, _NEIGHBOUR_SHARE = 0.3, 0.1
 """Share of these looks at which such a cell moves, and at which one beside such a cell does."""
 _MOST_WAIT = 3
@@ -308,9 +310,15 @@ class ChangeScan:
         return look
 
     def _moving(self, row: int) -> np.ndarray:
-        start = max(0, row - _MOVING_WINDOW - self._first)
-        window = list(self._moved)[start : row + _MOVING_WINDOW + 1 - self._first]
-        often = np.mean(window, axis=0)
+        kept = list(self._moved)
+        here = row + 1 - self._first
+        before = kept[max(0, here - 1 - _MOVING_WINDOW) : here]
+        after = kept[here : here + _MOVING_WINDOW]
+        often = np.mean(before + after, axis=0)
+        sides = [side for side in (before, after) if len(side) >= _LEAST_SIDE]
+        if (often >= _MOVING_SHARE).mean() >= _WHOLE_SHARE and sides:
+            # A slide that rests right before a film, or right behind one, is no film.
+            often = np.min([np.mean(side, axis=0) for side in sides], axis=0)
         moving = often >= _MOVING_SHARE
         # What moves reaches into cells beside it now and then: those go with it.
         grown = np.pad(moving, 1)
