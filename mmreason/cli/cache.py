@@ -15,7 +15,8 @@ from mmreason.memory.sense_ledger import SenseRun
 from mmreason.video.types import Span
 
 if TYPE_CHECKING:
-    from mmreason.memory.store import Store, StoreShare, Usage
+    from mmreason.memory.store import Store
+    from mmreason.memory.store_usage import StoreShare, Usage
 
 FileState = Literal["same", "new", "moved", "copied", "replaced", "deleted"]
 _STATES: dict[FileState, str] = {

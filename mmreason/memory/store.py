@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +53,7 @@ from mmreason.memory.store_file import (
     connect_store,
     file_bytes,
 )
+from mmreason.memory.store_usage import StoreShare, Usage
 from mmreason.types import UsageError
 from mmreason.video.json_input import JsonInputError, parse_json
 from mmreason.video.plain_text import show_line
@@ -95,42 +95,6 @@ def make_key(
         max_new_tokens,
     ]
     return hashlib.sha256(json.dumps(recipe, ensure_ascii=False).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreShare:
-    """Values of one video or model."""
-
-    name: str
-    entries: int
-    """Replies, and of a video also the records of its memory."""
-    size_bytes: int
-    """Of keys, values and memories."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a store holds. `by_model` and `by_video` begin with the largest."""
-
-    path: str
-    entries: int
-    """Replies."""
-    records: int = 0
-    """Of the memories of videos, which `mmreason index` makes."""
-    size_bytes: int
-    """Of keys, values and memories: what `max_bytes` limits."""
-    max_bytes: int
-    file_bytes: int
-    """Of the file and its write-ahead log, 0 in memory."""
-    by_model: tuple[StoreShare, ...] = ()
-    by_video: tuple[StoreShare, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types only."""
-        tables = {
-            name: [asdict(row) for row in getattr(self, name)] for name in ("by_model", "by_video")
-        }
-        return asdict(self) | tables
 
 
 class Store:

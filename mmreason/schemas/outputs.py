@@ -18,7 +18,7 @@ from mmreason.cli.timeline import TimelineOutput
 from mmreason.cli.transcribe import TranscribedFile
 from mmreason.cli.weights import WeightsOutput
 from mmreason.grounding import GroundingStatus
-from mmreason.memory.store import Usage
+from mmreason.memory.store_usage import Usage
 from mmreason.policies.estimate import Estimate
 from mmreason.types import Answer
 from mmreason.video.inspect import FileReport
