@@ -141,7 +141,9 @@ def gather_assets(folder: Path) -> Assets:
                         if path.name in wanted or is_photograph:
                             (folder / path.name).write_bytes(archive.read(name))
     photographs = {
-        path.stem: np.asarray(Image.open(path).convert("RGB"))
+        path.stem: np.asarray(
+            Image.open(path, formats=("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")).convert("RGB")
+        )
         for path in sorted(folder.iterdir())
         if path.stem in PHOTOGRAPHS
     }

@@ -245,7 +245,9 @@ def make_picture_clip(picture: Path, folder: Path) -> Path:
     path = folder / f"{picture.stem}.mp4"
     if path.is_file():
         return path
-    image = Image.open(picture).convert("RGB")
+    image = Image.open(picture, formats=("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")).convert(
+        "RGB"
+    )
     image.thumbnail((640, 640))
     pixels = np.asarray(image)[: image.height // 2 * 2, : image.width // 2 * 2]
     with av.open(str(path), "w") as container:

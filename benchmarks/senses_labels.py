@@ -84,7 +84,9 @@ def read_pictures(folder: Path) -> Iterator[Picture]:
     for line in TRUTH.read_text("utf-8").splitlines()[1:]:
         name, kind, right = line.split("\t")
         if (folder / name).is_file():
-            with Image.open(folder / name) as image:
+            with Image.open(
+                folder / name, formats=("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+            ) as image:
                 pixels = _to_pixels(image)
             words = frozenset(word.strip() for word in right.split(",") if word.strip())
             yield Picture(name, pixels, kind, words)  # type: ignore[arg-type]

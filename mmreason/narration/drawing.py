@@ -130,7 +130,7 @@ def _font(size_px: int) -> ImageFont.FreeTypeFont:
 @lru_cache(maxsize=8)
 def _open_picture(photograph: PannedPhotograph) -> Image.Image:
     try:
-        with Image.open(photograph.path) as picture:
+        with Image.open(photograph.path, formats=("JPEG", "PNG")) as picture:
             return picture.convert("RGB")
     except OSError as error:
         raise NarrationError(f"{photograph.path}: cannot be read as a picture ({error})") from error

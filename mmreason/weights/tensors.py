@@ -72,8 +72,10 @@ def convert_gguf(source: Path, target_folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder, name = str(source.parent), source.name
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-    quantised = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.bfloat16)
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, trust_remote_code=False)
+    quantised = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=name, dtype=torch.bfloat16, trust_remote_code=False
+    )
     config = quantised.config
     # What was read is no longer quantised; with this entry transformers refuses to save it.
     vars(config).pop("quantization_config", None)

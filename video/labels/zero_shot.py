@@ -66,9 +66,11 @@ class ZeroShotClassifier:
         self.name = name
         self.classes = classes
         try:
-            # Only safetensors: nothing is unpickled.
-            self._model: Any = AutoModel.from_pretrained(name, use_safetensors=True).eval()
-            self._processor: Any = AutoProcessor.from_pretrained(name)
+            # Only safetensors, and none of the folder's own code: nothing is run.
+            self._model: Any = AutoModel.from_pretrained(
+                name, use_safetensors=True, trust_remote_code=False
+            ).eval()
+            self._processor: Any = AutoProcessor.from_pretrained(name, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise VideoError(
