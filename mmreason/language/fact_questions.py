@@ -180,12 +180,13 @@ def _read_senses(question: str, kind: FactKind) -> tuple[Sense, ...]:
         "screen": _SCREEN.search(question) is not None,
         "labels": _LABELS.search(question) is not None,
     }
-    named = tuple(sense for sense in SENSES if by_words[sense])
+    named: tuple[Sense, ...] = tuple(sense for sense in SENSES if by_words[sense])
     # "What is shown on the slide" is about its text, and what is shown may be written as well.
     if named == ("labels",):
         return ("labels",) if kind == "yes_no" else ("labels", "screen")
     if "screen" in named and "labels" in named:
-        return tuple(sense for sense in named if sense != "labels")
+        without_labels: tuple[Sense, ...] = tuple(s for s in named if s != "labels")
+        return without_labels
     return named or ("speech", "screen", "labels")
 
 

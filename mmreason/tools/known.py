@@ -49,7 +49,8 @@ def answer_from_memory(
         return _observe(call.span, overview, "" if overview else NOTHING_READ)
     if isinstance(call, SearchMemory):
         named: tuple[Channel, ...] = read_channels(call.channels)
-        channels = tuple(c for c in named or CHANNELS if c not in hidden) if hidden else named
+        shown: tuple[Channel, ...] = tuple(c for c in named or CHANNELS if c not in hidden)
+        channels = shown if hidden else named
         if hidden and not channels:
             return _observe(call.span, [], NOTHING_READ)
         query = MemoryQuery(call.text, channels=channels, span=call.span, limit=call.limit)

@@ -25,7 +25,9 @@ def senses(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedSense]:
 
     def load(names=None, **_) -> Senses:
         chosen = [p for p in parts if names is None or p.name in names]
-        missing = {n: why for n, why in MISSING.items() if names is None or n in names}
+        missing: dict[SenseName, str] = {
+            n: why for n, why in MISSING.items() if names is None or n in names
+        }
         return Senses(parts=tuple(chosen), missing=missing)
 
     monkeypatch.setattr("mmreason.senses.load_senses", load)
