@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Literal, cast
 
 import av
 import numpy as np
@@ -89,7 +89,7 @@ def read_pictures(folder: Path) -> Iterator[Picture]:
             ) as image:
                 pixels = _to_pixels(image)
             words = frozenset(word.strip() for word in right.split(",") if word.strip())
-            yield Picture(name, pixels, kind, words)  # type: ignore[arg-type]
+            yield Picture(name, pixels, cast("Kind", kind), words)
 
 
 def _to_pixels(image: Image.Image) -> np.ndarray:

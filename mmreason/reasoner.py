@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,7 +24,6 @@ from mmreason.agent.build_index import (
 from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.hearing import hear_speech
 from mmreason.agent.loop import answer_loop
-from mmreason.agent.passage_reader import load_passage_reader
 from mmreason.agent.protocol import Inquiry
 from mmreason.agent.provenance import (
     id_of,
@@ -34,10 +32,9 @@ from mmreason.agent.provenance import (
 from mmreason.agent.question import Question
 from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.record_passages import CHANNEL_OF
-from mmreason.agent.senses_reader import SensesReader
+from mmreason.agent.senses_reader import SENSES_MODELS, SensesReader, choose_senses
 from mmreason.agent.senses_run import SensesRun
 from mmreason.agent.stream import AnswerStream
-from mmreason.cache_folder import CacheFolderError, cache_folder
 from mmreason.grounding import Grounding
 from mmreason.language.fact_questions import SENSES
 from mmreason.language.validate import checked_options, checked_question, checked_span
@@ -49,6 +46,7 @@ from mmreason.memory.vector_index import Embed, Embedder
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.models.base import ChatModel
 from mmreason.models.options import ModelOptions
+from mmreason.models.probe import find_probe_file
 from mmreason.policies import Auto, Policy
 from mmreason.policies.auto import describe_policy
 from mmreason.policies.estimate import Estimate, estimate_cost, estimate_looks
@@ -59,17 +57,12 @@ from mmreason.tools.calls import Roles
 from mmreason.tools.toolbox import Toolbox
 from mmreason.types import Answer, Budget, UsageError
 from mmreason.video.inputs import VideoInput
-from mmreason.video.reader import Video
+from mmreason.video.reader import Video, keep_open
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameSource, Span, VideoError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-SENSES_MODELS = ("auto", "senses")
-"""Names in place of a model: nano looks at scripted worlds and the senses answer about all else; or
-the senses answer about everything."""
 
 
 class Reasoner:
@@ -171,25 +164,11 @@ class Reasoner:
         if compat is not None and (policy is not None or tree is not None):
             raise UsageError("compat sets policy and tree; give either compat or those")
         without = check_stages(without)  # before a model is loaded
-        senses = None
-        if reader is not None and model not in SENSES_MODELS:
-            raise UsageError(
-                f"reader goes with model {' or '.join(map(repr, SENSES_MODELS))}, not {model!r}, "
-                "which reads by itself"
-            )
+        # Who names how it is to be looked at wants to have it looked at.
+        is_led = policy is not None and not isinstance(policy, Auto)
+        names_models = is_led or (compat, observer, checker) != (None,) * 3
+        senses = choose_senses(model, reader, names_models=names_models)
         if model in SENSES_MODELS:
-            # Who names how it is to be looked at wants to have it looked at.
-            is_led = policy is not None and not isinstance(policy, Auto)
-            names_models = is_led or (compat, observer, checker) != (None,) * 3
-            if model == "senses" and names_models:
-                raise UsageError("model 'senses' asks no model: leave out policy and other models")
-            if reader is not None and names_models:
-                raise UsageError(
-                    "reader words what the senses found: leave out policy, compat and other models"
-                )
-            if not names_models:
-                words_by = None if reader is None else load_passage_reader(reader)
-                senses = SensesReader(always=model == "senses", passage_reader=words_by)
             model = "nano"
 
         if isinstance(embed, str):
@@ -209,7 +188,7 @@ class Reasoner:
             api_key=api_key,
             options=options,
             probe=probe,
-            probe_file=_find_probe_file(),
+            probe_file=find_probe_file(),
         )
         watcher = loaded if observer is None else models.load(observer)
         verifier = None if checker is None else models.load(checker)
@@ -317,7 +296,7 @@ class Reasoner:
         """
         if levels is None and self.model.tier == "nano":
             levels = ("high",)
-        with _opened(video) as source:
+        with keep_open(video) as source:
             toolbox, tree, model = self._toolbox(source), self._tree(source), self.model
             memory = self.memory(source)
             lines = SubtitleChoice.of(subtitles).for_video(source)
@@ -339,7 +318,7 @@ class Reasoner:
 
     def estimate(self, video: VideoInput | FrameSource, budget: Budget | None = None) -> Estimate:
         """What a question about this video would cost; decodes nothing and asks no model."""
-        with _opened(video) as source:
+        with keep_open(video) as source:
             tree, budget = self._tree(source), budget or Budget()
             if isinstance(self.policy, Auto) and tier_of(self.model, self.roles.reasoner) != "nano":
                 return estimate_looks(tree, source.info, budget)
@@ -350,7 +329,7 @@ class Reasoner:
     ) -> str:
         """What the model says about a stretch of video (default: all of it): one text for a clip,
         one timed line a change for longer stretches that it watches frame by frame."""
-        with _opened(video) as source:
+        with keep_open(video) as source:
             span = checked_span(span, source.info)
             toolbox = self._toolbox(source)
             call = Skim(span=span)
@@ -380,7 +359,7 @@ class Reasoner:
                 raise UsageError("span goes with a video, but an image was given")
             frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
         else:
-            with _opened(cast("VideoInput | FrameSource", video_or_image)) as source:
+            with keep_open(cast("VideoInput | FrameSource", video_or_image)) as source:
                 span = checked_span(span, source.info)
                 frame = frame_of_video(source, span)
         return ground_frame(self.model, frame, expression)
@@ -391,7 +370,7 @@ class Reasoner:
         started, limit_s = time.perf_counter(), budget.seconds
         # Deadlines go by `monotonic`, as models take them; the cost by `perf_counter`.
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
-        with _opened(question.video) as source:
+        with keep_open(question.video) as source:
             choice = None if self.senses is None else self.senses.choose(source)
             tree, roles = self._tree(source), self.roles
             # Subtitles that the policy may not use are not even looked for.
@@ -399,9 +378,8 @@ class Reasoner:
             lines = None if is_deaf else subtitles.for_video(source)
             reads = choice is not None and choice.reads
             if lines is None and not is_deaf and self._may_hear(question, reads):
-                limit = None if limit_s is None else limit_s - (time.perf_counter() - started)
-                memory = self.memory(source)
-                lines = yield from hear_speech(source, memory, self.ears, limit)
+                left_s = None if deadline_s is None else deadline_s - time.monotonic()
+                lines = yield from hear_speech(source, self.memory(source), self.ears, left_s)
             transcript = Transcript.search(question, lines)
             passages = transcript.notes if roles.reasoner.clip.reads_transcript else ()
             inquiry = Inquiry(
@@ -417,7 +395,7 @@ class Reasoner:
                 tier=tier_of(roles.observer, roles.reasoner),
                 takes_tools=roles.reasoner.takes_tools,
             )
-            if self.senses is not None and choice is not None and reads:
+            if self.senses is not None and choice is not None and choice.reads:
                 senses_run = SensesRun(
                     inquiry=inquiry,
                     source=source,
@@ -517,18 +495,3 @@ def ask(
     return reasoner.ask(
         video, question, options=options, budget=budget, subtitles=subtitles, seed=seed
     )
-
-
-def _opened(video: VideoInput | FrameSource) -> AbstractContextManager[FrameSource]:
-    """What is open already stays open; a path, bytes or a binary file is opened and closed."""
-    if hasattr(video, "info"):
-        return nullcontext(cast("FrameSource", video))
-    return closing(Video.open(cast("VideoInput", video)))
-
-
-def _find_probe_file() -> Path | None:
-    """Where the results of probes are kept; None for a user without a home, who is asked anew."""
-    try:
-        return cache_folder() / "probes.json"
-    except CacheFolderError:
-        return None

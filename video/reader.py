@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from mmreason.video.backends.base import OutOfMemoryError, ReadOptions, Source, ToneMap
 from mmreason.video.backends.choose import Backend, open_source
@@ -16,7 +16,15 @@ from mmreason.video.file_kinds import is_world_script
 from mmreason.video.files import hash_content
 from mmreason.video.inputs import PrivateFile, VideoInput, as_path, copy_bytes
 from mmreason.video.plain_text import show_line, show_text
-from mmreason.video.types import FrameBatch, SamplePlan, Span, VideoError, VideoInfo, format_time
+from mmreason.video.types import (
+    FrameBatch,
+    FrameSource,
+    SamplePlan,
+    Span,
+    VideoError,
+    VideoInfo,
+    format_time,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -335,3 +343,11 @@ def _open_bytes(
 ) -> Video:
     """Where a video that was opened from bytes is unpickled."""
     return _open(copy_bytes(data, name), backend, options, full_hash)
+
+
+def keep_open(video: VideoInput | FrameSource) -> AbstractContextManager[FrameSource]:
+    """What is open already stays open; a path, bytes or a binary file is opened and closed.
+    VideoError where it cannot be opened."""
+    if hasattr(video, "info"):
+        return nullcontext(cast("FrameSource", video))
+    return closing(Video.open(cast("VideoInput", video)))

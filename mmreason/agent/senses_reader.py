@@ -8,17 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmreason.agent.passage_reader import load_passage_reader
 from mmreason.language.fact_questions import Sense
 from mmreason.memory.vector_index import Embedder
 from mmreason.models.base import ChatModel
 from mmreason.models.nano_guard import why_outside
 from mmreason.senses import Senses, load_senses
+from mmreason.types import UsageError
 from mmreason.video.types import FrameSource
 
 PROBED_FRAMES = 9
 """Small frames that tell a scripted world from other footage; one of them may lie in a cut."""
 PROBED_SIZE_PX = (144, 80)
 BY_NAME = "the senses were named by the caller"
+SENSES_MODELS = ("auto", "senses")
+"""Names in place of a model: nano looks at scripted worlds and the senses answer about all else; or
+the senses answer about everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,30 @@ class SensesReader:
             if not self._has_embedder:
                 self._embedder, self._has_embedder = self._load_embedder(), True
             return self._embedder
+
+
+def choose_senses(model: str, reader: str | None, *, names_models: bool) -> SensesReader | None:
+    """The senses that answer where `model` is one of `SENSES_MODELS` and the caller names neither
+    other models nor who leads them; None where models answer alone. `reader` names the text model
+    that words what they found. UsageError for what does not go together, and for a reader that
+    cannot be loaded."""
+    if reader is not None and model not in SENSES_MODELS:
+        raise UsageError(
+            f"reader goes with model {' or '.join(map(repr, SENSES_MODELS))}, not {model!r}, which "
+            "reads by itself"
+        )
+    if model not in SENSES_MODELS:
+        return None
+    if not names_models:
+        words_by = None if reader is None else load_passage_reader(reader)
+        return SensesReader(always=model == "senses", passage_reader=words_by)
+    if model == "senses":
+        raise UsageError("model 'senses' asks no model: leave out policy and other models")
+    if reader is not None:
+        raise UsageError(
+            "reader words what the senses found: leave out policy, compat and other models"
+        )
+    return None
 
 
 def why_no_world(source: FrameSource) -> str:

@@ -203,9 +203,9 @@ def read_model_options(items: list[str] | None, file: Path | None) -> ModelOptio
 def _device_map(model: str) -> str | None:
     """Where a model of this process goes: onto a GPU where there is one. Packaged ones are small,
     and stay on the CPU, where their figures were measured."""
+    from mmreason.agent.senses_reader import SENSES_MODELS
     from mmreason.models import is_url
     from mmreason.models.folders import PACKAGED
-    from mmreason.reasoner import SENSES_MODELS
 
     if is_url(model) or model in PACKAGED or model in SENSES_MODELS:
         return None

@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
+from mmreason.cache_folder import CacheFolderError, cache_folder
 from mmreason.json_values import encode_json
 from mmreason.models.base import (
     ChatModel,
@@ -238,3 +239,11 @@ def settle_tier(model: ProbeableT, file: ProbeFile, probe: bool | None) -> Probe
     if result is None:
         return model
     return model.with_tier(result.tier, f"tier {result.tier}, by a probe: {result}")
+
+
+def find_probe_file() -> Path | None:
+    """Where the results of probes are kept; None for a user without a home, who is asked anew."""
+    try:
+        return cache_folder() / "probes.json"
+    except CacheFolderError:
+        return None
