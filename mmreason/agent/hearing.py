@@ -9,8 +9,8 @@ from mmreason.agent.senses_reader import SensesReader
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.senses import perceive
 from mmreason.tool_calls import Perceive
-from mmreason.tools.toolbox import HEARD
 from mmreason.types import Cost, Observation, Step
+from mmreason.video.speech.transcript import HEARD
 from mmreason.video.subtitles import Line, Subtitles
 from mmreason.video.types import FrameSource
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from mmreason.agent.loop import AnswerDraft, Decline
 from mmreason.agent.question import Question
-from mmreason.tools.toolbox import HEARD
 from mmreason.tools.transcript import (
     Passage,
     as_evidence,
@@ -20,6 +19,7 @@ from mmreason.tools.transcript import (
 )
 from mmreason.types import Note, StopReason
 from mmreason.video.reader import Video
+from mmreason.video.speech.transcript import HEARD
 from mmreason.video.subtitles import Subtitles, find_subtitles, place_on_video
 from mmreason.video.types import FrameSource
 

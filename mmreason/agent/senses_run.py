@@ -40,7 +40,6 @@ from mmreason.tool_calls import (
 )
 from mmreason.tools.calls import FAILURES, first_line
 from mmreason.tools.thumbnails import take_thumbnails
-from mmreason.tools.toolbox import HEARD
 from mmreason.types import (
     Answer,
     Check,
@@ -53,6 +52,7 @@ from mmreason.types import (
     Step,
     StopReason,
 )
+from mmreason.video.speech.transcript import HEARD
 from mmreason.video.types import FrameSource, Span
 
 ENOUGH = 0.7

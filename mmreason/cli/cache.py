@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -162,6 +163,15 @@ def show_video(
         _print_video(output)
 
 
+def _forget_transcripts(video: str) -> None:
+    """What `mmreason transcribe` keeps beside the store, so that it goes on where it was."""
+    from mmreason.cache_folder import CacheFolderError, cache_folder
+    from mmreason.video.speech import forget_windows
+
+    with suppress(CacheFolderError):
+        forget_windows(cache_folder() / "speech", video)
+
+
 @cache_app.command("forget", epilog="Example: mmreason cache forget talk.mp4 --sense speech")
 def forget_file(
     file: VideoFileName,
@@ -179,6 +189,8 @@ def forget_file(
     names = read_sense_names(sense or ())
     with _open_store(store) as opened:
         video, _ = _find_video(opened, file)
+        if not names or "speech" in names:
+            _forget_transcripts(video)
         if names:
             for name in names:
                 print_line(f"{file}: {opened.forget_sense(video, name):,} of {name} are forgotten")

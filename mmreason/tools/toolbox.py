@@ -76,11 +76,10 @@ from mmreason.tools.views import (
     stills_views,
 )
 from mmreason.types import Cost, Note, Observation, UsageError
+from mmreason.video.speech.transcript import HEARD
 from mmreason.video.subtitles import Subtitles
 from mmreason.video.types import FrameBatch, FrameSource
 
-HEARD = "speech recognition"
-"""Format of lines that a recogniser heard."""
 LOOK_TOKENS = 256
 """At least, for an answer with the times that show it, and for the words around it of a model that
 does not keep to the form."""

@@ -95,6 +95,17 @@ def test_ctrl_c_keeps_what_was_done(
     assert main(["transcribe", str(talks / "a.mkv")]) == 0 and len(calls) == 2
 
 
+def test_what_was_heard_is_its_users_alone_and_is_forgotten_with_the_video(
+    talks: Path, tmp_path: Path
+) -> None:
+    video = str(talks / "a.mkv")
+    assert main(["transcribe", video]) == 0
+    (kept,) = (tmp_path / "cache" / "mmreason" / "speech").iterdir()
+    assert "everybody" in kept.read_text() and kept.stat().st_mode & 0o077 == 0
+    assert main(["cache", "forget", video]) == 0
+    assert not kept.exists()
+
+
 def test_a_cache_that_cannot_be_written_costs_no_transcript(
     talks: Path,
     tmp_path: Path,

@@ -17,7 +17,7 @@ from mmreason.video.speech.recogniser import (
 )
 from mmreason.video.speech.transcribe import WindowStore, transcribe
 from mmreason.video.speech.transcript import Segment, Transcript, Word
-from mmreason.video.speech.window_file import WindowFile, open_window_file
+from mmreason.video.speech.window_file import WindowFile, forget_windows, open_window_file
 from mmreason.video.speech.writers import TranscriptFormat, write_transcript
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "WindowStore",
     "Word",
     "find_transcript",
+    "forget_windows",
     "load_recogniser",
     "open_window_file",
     "transcribe",

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from mmreason.video.types import Span
 
+HEARD = "speech recognition"
+"""Source of what a recogniser heard."""
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -55,8 +58,8 @@ class Transcript:
     segments: tuple[Segment, ...]
     language: str = ""
     """A code such as `en`, "" where it is not known."""
-    source: str = "speech recognition"
-    """"speech recognition", or what it was read from: the name of a subtitle file, or `track 2`."""
+    source: str = HEARD
+    """`HEARD`, or what it was read from: the name of a subtitle file, or `track 2`."""
     model: str = ""
     """Name of the recogniser; "" where it was read."""
     notes: tuple[str, ...] = ()

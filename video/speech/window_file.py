@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mmreason.video.speech.transcript import Segment
 
 _MOST_BYTES = 64 * 2**20
 _MOST_LINE = 2**20
+_HASH_LETTERS = 32
 
 
 class WindowFile:
@@ -43,7 +45,8 @@ class WindowFile:
         line = json.dumps({"key": key, "segments": [asdict(segment) for segment in segments]})
         # One write of a whole line: two processes do not mix theirs, and half a line is not read.
         try:
-            with self._path.open("ab") as file:
+            # What was said is nobody else's: only its user may read it, as in the store.
+            with open(self._path, "ab", opener=_open_privately) as file:
                 file.write(line.encode() + b"\n")
         except OSError as error:
             self.fault = f"{self._path}: cannot be written ({error.strerror})"
@@ -63,4 +66,17 @@ def open_window_file(
     """The windows of a video, known by its content, in `folder`, which is made. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = hashlib.sha256(f"{recogniser.key}\n{track}".encode()).hexdigest()[:16]
-    return WindowFile(folder / f"{content_hash[:32]}-{settings}.jsonl")
+    return WindowFile(folder / f"{content_hash[:_HASH_LETTERS]}-{settings}.jsonl")
+
+
+def forget_windows(folder: Path, content_hash: str) -> int:
+    """Remove what is kept of a video, of every recogniser and track; returns how many files there
+    were. Raises OSError."""
+    files = list(folder.glob(f"{content_hash[:_HASH_LETTERS]}-*.jsonl"))
+    for file in files:
+        file.unlink(missing_ok=True)
+    return len(files)
+
+
+def _open_privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
