@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -163,13 +162,15 @@ def show_video(
         _print_video(output)
 
 
-def _forget_transcripts(video: str) -> None:
-    """What `mmreason transcribe` keeps beside the store, so that it goes on where it was."""
+def _forget_transcripts(video: str) -> int:
+    """Remove what `mmreason transcribe` keeps beside the store; returns how many files."""
     from mmreason.cache_folder import CacheFolderError, cache_folder
     from mmreason.video.speech import forget_windows
 
-    with suppress(CacheFolderError):
-        forget_windows(cache_folder() / "speech", video)
+    try:
+        return forget_windows(cache_folder() / "speech", video)
+    except CacheFolderError:
+        return 0
 
 
 @cache_app.command("forget", epilog="Example: mmreason cache forget talk.mp4 --sense speech")
@@ -187,10 +188,9 @@ def forget_file(
     from mmreason.senses.parts import read_sense_names
 
     names = read_sense_names(sense or ())
-    with _open_store(store) as opened:
+    with _open_store(store, may_lack=store is None) as opened:
         video, _ = _find_video(opened, file)
-        if not names or "speech" in names:
-            _forget_transcripts(video)
+        transcripts = _forget_transcripts(video) if not names or "speech" in names else 0
         if names:
             for name in names:
                 print_line(f"{file}: {opened.forget_sense(video, name):,} of {name} are forgotten")
@@ -198,7 +198,10 @@ def forget_file(
         usage = read_video_usage(opened, video)
         forget_video(opened, video)
     count = sum(usage.records.values())
-    print_line(f"{file}: {count:,} records and {usage.replies:,} replies are forgotten")
+    print_line(
+        f"{file}: {count:,} records, {usage.replies:,} replies and {transcripts:,} transcripts are "
+        "forgotten"
+    )
 
 
 @cache_app.command(
@@ -228,12 +231,14 @@ def _store_path(store: Path | None) -> Path:
     return (default_path() if store is None else store).expanduser()
 
 
-def _open_store(store: Path | None) -> Store:
-    """UsageError where there is none: opening would create it."""
+def _open_store(store: Path | None, *, may_lack: bool = False) -> Store:
+    """UsageError where there is none, as opening would create it; an empty one that `may_lack`."""
     from mmreason.memory.store import Store
     from mmreason.types import UsageError
 
     path = _store_path(store)
+    if not path.exists() and may_lack:
+        return Store.in_memory()
     if not path.exists():
         raise UsageError(f"nothing is kept yet: there is no file {path}")
     return Store.open(path)
