@@ -1,17 +1,31 @@
-"""Where things are: boxes in a frame, spans of time, their overlap, and reading a model's text."""
+"""Where things are: boxes, tubes and spans, their overlap, reading a model's text, expressions."""
 
 from __future__ import annotations
 
 from mmreason.grounding import spans
-from mmreason.grounding.boxes import Box, Grounding, GroundingStatus, giou, iou
+from mmreason.grounding.boxes import Box, giou, iou
+from mmreason.grounding.masks import Mask
 from mmreason.grounding.parse import Dialect, parse_boxes
+from mmreason.grounding.protocols import Choice, Chooser, Detection, Detector, Tracker
+from mmreason.grounding.results import Grounding, GroundingStatus, Issue, Rival, Target
 from mmreason.grounding.spans import tiou
+from mmreason.grounding.tubes import Tube
 
 __all__ = [
     "Box",
+    "Choice",
+    "Chooser",
+    "Detection",
+    "Detector",
     "Dialect",
     "Grounding",
     "GroundingStatus",
+    "Issue",
+    "Mask",
+    "Rival",
+    "Target",
+    "Tracker",
+    "Tube",
     "giou",
     "iou",
     "parse_boxes",

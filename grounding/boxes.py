@@ -1,15 +1,9 @@
-"""Boxes, their overlap, and what grounding an expression came to.
-
-Plain Python, no arrays.
-"""
+"""Boxes and their overlap, one pair at a time. Plain Python, no arrays."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,73 +80,3 @@ def giou(a: Box, b: Box) -> float:
     if hull <= 0:
         return 0.0
     return iou(a, b) - (hull - union) / hull
-
-
-class GroundingStatus(StrEnum):
-    """What grounding came to."""
-
-    FOUND = "found"
-    """Exactly one box."""
-    NONE = "none"
-    """The model says it is not there."""
-    AMBIGUOUS = "ambiguous"
-    """Several boxes; all are in `boxes`."""
-    UNPARSED = "unparsed"
-    """The model's text holds no box that can be used; see `raw_text` and `issues`."""
-    ERROR = "error"
-    """The model could not be asked; see `issues`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grounding:
-    """Where an expression is in a frame. Never empty without a status that says why.
-
-    Example:
-        >>> star = Box(1, 2, 3, 4)
-        >>> Grounding(status=GroundingStatus.FOUND, boxes=(star,), labels=("star",)).labels
-        ('star',)
-    """
-
-    status: GroundingStatus
-    boxes: tuple[Box, ...] = ()
-    """In pixels of the original frame, in the model's order."""
-    labels: tuple[str, ...] = ()
-    """One a box, empty strings where the model gave none."""
-    rule: str = ""
-    """Which rule read the boxes from the text: fence, json, objects, pairs, refusal, ..."""
-    issues: tuple[str, ...] = ()
-    """Everything mended, dropped or odd."""
-    raw_text: str = ""
-    expression: str = ""
-    frame_time_s: float | None = None
-    """Presentation time of the frame looked at; None for an image."""
-    size_px: tuple[int, int] | None = None
-    """(width, height) of the original frame."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Everything that moves the result: model, prompt hash, dialect, size shown."""
-
-    def __post_init__(self) -> None:
-        count_fits = {
-            GroundingStatus.FOUND: len(self.boxes) == 1,
-            GroundingStatus.AMBIGUOUS: len(self.boxes) > 1,
-        }.get(self.status, not self.boxes)
-        if not count_fits or len(self.labels) != len(self.boxes):
-            raise ValueError(
-                f"status {self.status!r} does not go with {len(self.boxes)} boxes "
-                f"and {len(self.labels)} labels"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types only."""
-        return {
-            "status": str(self.status),
-            "boxes_px": [list(box.xyxy) for box in self.boxes],
-            "labels": list(self.labels),
-            "rule": self.rule,
-            "issues": list(self.issues),
-            "raw_text": self.raw_text,
-            "expression": self.expression,
-            "frame_time_s": self.frame_time_s,
-            "size_px": None if self.size_px is None else list(self.size_px),
-            "settings": dict(self.settings),
-        }

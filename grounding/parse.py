@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from mmreason.grounding.boxes import Box, Grounding, GroundingStatus, iou
+from mmreason.grounding.boxes import Box, iou
+from mmreason.grounding.results import Grounding, GroundingStatus, Issue, Target
 
 # Limits on what a model writes, so that no reply is slow to read or overflows.
 TEXT_LIMIT = 20_000
@@ -74,7 +75,7 @@ class _Reading:
 
     rows: list[tuple[float, float, float, float]] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
-    issues: list[str] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
     says_none: bool = False
 
 
@@ -96,7 +97,7 @@ def parse_boxes(
         >>> reading.boxes
         (Box(x1_px=0.0, y1_px=0.0, x2_px=320.0, y2_px=180.0),)
     """
-    issues: list[str] = []
+    issues: list[Issue] = []
     body = _body(text, issues)
     reading, rule = _read(body)
     issues += reading.issues
@@ -113,11 +114,12 @@ def parse_boxes(
         status = GroundingStatus.NONE
     else:
         status = GroundingStatus.UNPARSED
-        issues.append("no usable box in the text")
+        issues.append(Issue("no_box", "no usable box in the text"))
     return Grounding(
         status=status,
-        boxes=tuple(boxes),
-        labels=tuple(labels),
+        targets=tuple(
+            Target(box=box, label=label) for box, label in zip(boxes, labels, strict=True)
+        ),
         rule=rule,
         issues=tuple(issues),
         raw_text=text,
@@ -125,17 +127,17 @@ def parse_boxes(
     )
 
 
-def _body(text: str, issues: list[str]) -> str:
+def _body(text: str, issues: list[Issue]) -> str:
     """The part of `text` that answers: without thoughts, within limits."""
     if len(text) > TEXT_LIMIT:
-        issues.append(f"text cut to its last {TEXT_LIMIT} of {len(text)} characters")
+        issues.append(Issue("cut", f"text cut to its last {TEXT_LIMIT} of {len(text)} characters"))
         # The end, since models answer after their thoughts.
         text = text[-TEXT_LIMIT:]
     if "</think>" in text:
         # Boxes that a model only weighs in its thoughts are no answer.
         text = text.rsplit("</think>", 1)[1]
     elif "<think>" in text:
-        issues.append("thoughts never closed; nothing after them")
+        issues.append(Issue("cut", "thoughts never closed; nothing after them"))
         text = text.split("<think>", 1)[0]
     answer = re.search(r"<answer>(.*?)(?:</answer>|\Z)", text, re.DOTALL)
     return answer.group(1) if answer else text
@@ -205,14 +207,14 @@ def _repair(text: str) -> str:
 
 def _add_row(values: Sequence[Any], label: str, out: _Reading) -> None:
     if len(values) != 4:
-        out.issues.append(f"a box needs 4 numbers, got {len(values)}")
+        out.issues.append(Issue("dropped_box", f"a box needs 4 numbers, got {len(values)}"))
         return
     # Compared before conversion: float() of a very long int raises.
     numbers = [
         float(v) if isinstance(v, str) or abs(v) <= NUMBER_LIMIT else math.inf for v in values
     ]
     if not all(abs(v) <= NUMBER_LIMIT for v in numbers):
-        out.issues.append("a box with a number out of all bounds was dropped")
+        out.issues.append(Issue("dropped_box", "a box with a number out of all bounds was dropped"))
         return
     out.rows.append((numbers[0], numbers[1], numbers[2], numbers[3]))
     out.labels.append(label)
@@ -255,7 +257,9 @@ def _walk_object(value: dict[str, Any], out: _Reading, depth: int) -> None:
     elif isinstance(value[key], dict | list):
         _walk(value[key], label, out, depth=depth + 1)
     else:
-        out.issues.append(f"{key} is no list of numbers: {str(value[key])[:40]!r}")
+        out.issues.append(
+            Issue("dropped_box", f"{key} is no list of numbers: {str(value[key])[:40]!r}")
+        )
 
 
 def _to_pixels(
@@ -263,7 +267,7 @@ def _to_pixels(
     scale: int | None,
     grid: tuple[int, int],
     size_px: tuple[int, int],
-    issues: list[str],
+    issues: list[Issue],
 ) -> tuple[list[Box], list[str]]:
     """Rows in the model's own grid to distinct boxes in original pixels."""
     if scale is not None and reading.rows:
@@ -272,7 +276,10 @@ def _to_pixels(
         largest = max(max(row) for row in reading.rows)
         if largest > scale or (scale > 1 and largest <= 1):
             issues.append(
-                f"scale_conflict: largest number is {largest:g} but the scale is 0..{scale}"
+                Issue(
+                    "scale_conflict",
+                    f"scale_conflict: largest number is {largest:g} but the scale is 0..{scale}",
+                )
             )
     width, height = size_px
     boxes: list[Box] = []
@@ -282,24 +289,26 @@ def _to_pixels(
         # A little over the edge is rounding and clipped; mostly outside is a wrong scale.
         inside = box.clip(width, height)
         if box.area_px2 <= 0:
-            issues.append(f"a box without area was dropped: {list(row)}")
+            issues.append(Issue("dropped_box", f"a box without area was dropped: {list(row)}"))
         elif inside.area_px2 < box.area_px2 / 2:
-            issues.append(f"a box mostly outside the frame was dropped: {list(row)}")
+            issues.append(
+                Issue("dropped_box", f"a box mostly outside the frame was dropped: {list(row)}")
+            )
         elif any(iou(inside, other) > SAME_BOX_IOU for other in boxes):
-            issues.append(f"a repeated box was merged: {list(row)}")
+            issues.append(Issue("merged_box", f"a repeated box was merged: {list(row)}"))
         else:
             if inside != box:
-                issues.append(f"a box was clipped to the frame: {list(row)}")
+                issues.append(Issue("clipped_box", f"a box was clipped to the frame: {list(row)}"))
             boxes.append(inside)
             labels.append(label)
     return boxes, labels
 
 
 def _box(
-    row: tuple[float, float, float, float], scale: tuple[float, float], issues: list[str]
+    row: tuple[float, float, float, float], scale: tuple[float, float], issues: list[Issue]
 ) -> Box:
     x1, y1, x2, y2 = row
     if x1 > x2 or y1 > y2:
-        issues.append(f"corners were swapped: {list(row)}")
+        issues.append(Issue("swapped_corners", f"corners were swapped: {list(row)}"))
     (x1, x2), (y1, y2) = sorted((x1, x2)), sorted((y1, y2))
     return Box(x1 * scale[0], y1 * scale[1], x2 * scale[0], y2 * scale[1])

@@ -17,7 +17,7 @@ from mmreason.cli.search import SearchOutput
 from mmreason.cli.timeline import TimelineOutput
 from mmreason.cli.transcribe import TranscribedFile
 from mmreason.cli.weights import WeightsOutput
-from mmreason.grounding import GroundingStatus
+from mmreason.grounding import GroundingStatus, Issue
 from mmreason.memory.store_usage import Usage
 from mmreason.policies.estimate import Estimate
 from mmreason.types import Answer
@@ -60,7 +60,7 @@ class GroundingOutput:
     """One a box, empty where the model gave none."""
     rule: str
     """Which rule read the boxes from the model's text."""
-    issues: tuple[str, ...]
+    issues: tuple[Issue, ...]
     """Everything mended, dropped or odd."""
     raw_text: str
     expression: str
@@ -69,6 +69,16 @@ class GroundingOutput:
     size_px: tuple[int, int] | None
     """Width and height of the frame."""
     settings: dict[str, Any]
+    targets: tuple[dict[str, Any], ...]
+    """Every target: its box, label, tube, span, score and what was checked of it."""
+    rivals: tuple[dict[str, Any], ...]
+    """Runners-up, with the descriptors that they fail."""
+    rationale: str
+    """Why this target, in the words of who chose it."""
+    steps: tuple[dict[str, Any], ...]
+    """What was done, in order."""
+    cost: dict[str, float]
+    """Frames, calls, tokens and seconds."""
     picture: str | None = field(default=None, metadata=OPTIONAL)
     """Path of the picture that was asked for; null where nothing was found to draw."""
 

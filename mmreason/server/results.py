@@ -184,7 +184,7 @@ class GroundResult(ToolResult):
             labels=list(grounding.labels),
             frame_time_s=grounding.frame_time_s,
             size_px=grounding.size_px,
-            issues=list(grounding.issues),
+            issues=[str(issue) for issue in grounding.issues],
         )
 
 

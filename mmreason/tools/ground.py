@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from mmreason.grounding import Grounding, GroundingStatus, parse_boxes
+from mmreason.grounding import Grounding, GroundingStatus, Issue, parse_boxes
 from mmreason.language.thoughts import split_thought
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.types import UsageError
@@ -148,7 +148,7 @@ def ground_frame(model: ChatModel, frame: Frame, expression: str) -> Grounding:
     except (RuntimeError, ValueError, OSError) as error:
         return Grounding(
             status=GroundingStatus.ERROR,
-            issues=(f"the model failed: {error}",),
+            issues=(Issue("failed", f"the model failed: {error}"),),
             size_px=frame.size_px,
             **common,
         )

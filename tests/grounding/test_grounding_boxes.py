@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmreason.grounding import Box, Grounding, GroundingStatus, giou, iou
+from mmreason.grounding import Box, Grounding, GroundingStatus, Target, giou, iou
 
 sides = st.floats(0, 1000, allow_nan=False)
 boxes = st.builds(
@@ -52,17 +52,18 @@ def test_malformed_boxes_are_refused(bad):
 
 @pytest.mark.parametrize(
     ("status", "count"),
-    [("found", 0), ("found", 2), ("ambiguous", 1), ("none", 1), ("unparsed", 1), ("error", 1)],
+    [("found", 0), ("ambiguous", 1), ("none", 1), ("unparsed", 1), ("error", 1)],
 )
 def test_status_and_boxes_must_agree(status, count):
     with pytest.raises(ValueError, match="does not go with"):
         Grounding(
             status=GroundingStatus(status),
-            boxes=(Box(0, 0, 1, 1),) * count,
-            labels=("",) * count,
+            targets=(Target(box=Box(0, 0, 1, 1)),) * count,
         )
 
 
 def test_result_is_json():
-    found = Grounding(status=GroundingStatus.FOUND, boxes=(Box(0, 0, 1, 1),), labels=("star",))
+    found = Grounding(
+        status=GroundingStatus.FOUND, targets=(Target(box=Box(0, 0, 1, 1), label="star"),)
+    )
     assert json.loads(json.dumps(found.to_dict()))["boxes_px"] == [[0, 0, 1, 1]]

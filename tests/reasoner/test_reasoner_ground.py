@@ -50,7 +50,7 @@ def test_a_failing_model_is_a_status(fake_video):
 
     found = Reasoner(ScriptedModel(fail, clip=CLIP)).ground(fake_video((4.0, "a")), "red star")
     assert found.status is GroundingStatus.ERROR
-    assert "out of memory" in found.issues[0]
+    assert "out of memory" in str(found.issues[0])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Detectors by transformers, and scripted ones of known error rates."""

@@ -1,0 +1,1 @@
+"""Reading and writing the forms in which models say where something is."""

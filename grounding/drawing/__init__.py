@@ -1,0 +1,1 @@
+"""Boxes and tubes on pictures, video and pages."""

@@ -1,0 +1,1 @@
+"""Reading and writing the data sets and tools of the field."""

@@ -1,0 +1,1 @@
+"""How right boxes, spans and tubes are, with intervals."""

@@ -1,0 +1,1 @@
+"""Ref-Adv by procedure: expressions whose every word is needed, with proofs."""

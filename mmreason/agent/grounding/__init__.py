@@ -1,0 +1,1 @@
+"""Grounding an expression in a video: when, who, and is it really that one."""

@@ -1,0 +1,1 @@
+"""Diagnosis: does a model read the expression, or only the picture?"""

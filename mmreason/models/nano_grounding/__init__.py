@@ -1,0 +1,1 @@
+"""Weights of nano that ground expressions, in images and through time."""
