@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmreason.grounding.dialects.boxes import parse_boxes
 from mmreason.grounding.dialects.dialect import NOTATIONS, BoxNotation, Dialect
+from mmreason.grounding.dialects.points import parse_points
 from mmreason.grounding.dialects.render import render_boxes, render_points, render_tubes
 from mmreason.grounding.dialects.times import parse_spans
 from mmreason.grounding.dialects.tubes import parse_tubes
@@ -13,6 +14,7 @@ __all__ = [
     "BoxNotation",
     "Dialect",
     "parse_boxes",
+    "parse_points",
     "parse_spans",
     "parse_tubes",
     "render_boxes",
