@@ -68,9 +68,12 @@ class GroundingOutput:
     """Time of the frame that was looked at; null for an image."""
     size_px: tuple[int, int] | None
     """Width and height of the frame."""
+    transform: dict[str, Any] | None
+    """From the frame to the picture that the model saw: sizes, scales and shifts as fractions; null
+    where no text was read."""
     settings: dict[str, Any]
     targets: tuple[dict[str, Any], ...]
-    """Every target: its box, label, tube, span, score and what was checked of it."""
+    """Every target: its box or point, label, tube, span, score and what was checked of it."""
     rivals: tuple[dict[str, Any], ...]
     """Runners-up, with the descriptors that they fail."""
     rationale: str
