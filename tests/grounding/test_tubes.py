@@ -93,6 +93,7 @@ def test_resampling_takes_scores_along_and_leaves_masks_where_they_were():
         masks=(mask, None),
     )
     other = tube.resample([0.0, 0.5])
+    assert other.scores is not None
     assert other.scores.tolist() == [0.0, 0.5]
     assert other.masks == (mask, None)
 

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmreason.grounding import Box, Dialect, Transform, Tube, parse_tubes, render_tubes
+from mmreason.grounding import (
+    Box,
+    Dialect,
+    Grounding,
+    Transform,
+    Tube,
+    parse_tubes,
+    render_tubes,
+)
 from mmreason.grounding.dialects import NOTATIONS, quantum_px
 from mmreason.video.types import Span
 
@@ -22,6 +30,12 @@ def parse(text: object, dialect: Dialect = Dialect.NORM_1000, **settings):
     return parse_tubes(
         text if isinstance(text, str) else json.dumps(text), dialect, SIZE, **settings
     )
+
+
+def tube_of(found: Grounding, index: int = 0) -> Tube:
+    tube = found.targets[index].tube
+    assert tube is not None
+    return tube
 
 
 def kinds(found) -> set[str]:
@@ -49,7 +63,7 @@ def kinds(found) -> set[str]:
 def test_one_tube_in_many_shapes(text):
     found = parse(text)
     assert found.status == "found", found
-    tube = found.targets[0].tube
+    tube = tube_of(found)
     assert tube.times_s.tolist() == [9, 10]
     assert tube.boxes_px.tolist() == [IN_PX, IN_PX]
     assert tube.present.all() and tube.observed.all()
@@ -100,7 +114,7 @@ def test_absence_is_explicit_where_the_times_are_known():
     found = parse(
         [{"time": 1.02, "bbox_2d": BOX}, {"time": 3.0, "bbox_2d": BOX}], times_s=[1, 2, 3]
     )
-    tube = found.targets[0].tube
+    tube = tube_of(found)
     assert tube.times_s.tolist() == [1, 2, 3]
     assert tube.present.tolist() == [True, False, True]
     assert tube.observed.all()
@@ -108,12 +122,12 @@ def test_absence_is_explicit_where_the_times_are_known():
 
 def test_absence_is_explicit_where_the_model_says_so():
     found = parse([{"time": 1, "bbox_2d": BOX}, {"time": 2, "bbox_2d": None}])
-    assert found.targets[0].tube.present.tolist() == [True, False]
+    assert tube_of(found).present.tolist() == [True, False]
 
 
 def test_a_box_far_from_every_time_is_dropped_and_told():
     found = parse({"time": [1, 9], "boxes": {"1": BOX, "9": BOX}}, times_s=[0, 1, 2])
-    assert found.targets[0].tube.present.tolist() == [False, True, False]
+    assert tube_of(found).present.tolist() == [False, True, False]
     assert any("no frame was shown" in str(issue) for issue in found.issues)
 
 
@@ -121,7 +135,7 @@ def test_a_box_far_from_every_time_is_dropped_and_told():
 def test_trap_4_frame_numbers_are_times_only_where_their_clock_is_given(first_frame, times_s):
     rows = [{"frame": 2, "bbox_2d": BOX}]
     found = parse(rows, times_s=[0.0, 0.2, 0.4], first_frame=first_frame)
-    tube = found.targets[0].tube
+    tube = tube_of(found)
     assert tube.times_s[tube.present].tolist() == times_s
     assert parse(rows).status == "unparsed"
     assert "whose time is not known" in str(parse(rows).issues[0])
@@ -136,14 +150,14 @@ def test_objects_are_told_apart_by_id_and_by_label():
         for i in (1, 2)
     ]
     found = parse(rows)
-    assert (found.status, [target.tube.id for target in found.targets]) == ("ambiguous", ["1", "2"])
+    assert (found.status, [tube_of(found, i).id for i in range(2)]) == ("ambiguous", ["1", "2"])
     labels = parse([row | {"id": None, "label": f"dog {row['id']}"} for row in rows])
     assert [target.label for target in labels.targets] == ["dog 1", "dog 2"]
 
 
 def test_a_second_box_of_one_object_at_one_time_is_told():
     found = parse([{"time": 1, "bbox_2d": BOX}, {"time": 1, "bbox_2d": [500, 500, 600, 600]}])
-    assert found.targets[0].tube.boxes_px.tolist() == [IN_PX]
+    assert tube_of(found).boxes_px.tolist() == [IN_PX]
     assert any("second box" in str(issue) for issue in found.issues)
 
 
@@ -151,7 +165,7 @@ def test_a_reply_cut_off_keeps_its_complete_boxes():
     text = '{"time": [9, 11], "boxes": {"9": [100, 200, 300, 400], "10": [100, 200, 300, 400], '
     text += '"11": [1'
     found = parse(text)
-    assert found.targets[0].tube.times_s.tolist() == [9, 10]
+    assert tube_of(found).times_s.tolist() == [9, 10]
     assert "cut" in kinds(found)
     assert parse(text, strict=True).status == "unparsed"
 
@@ -161,7 +175,7 @@ def test_the_last_json_with_times_counts():
         'maybe {"time": [1, 1], "boxes": {"1": [1, 1, 9, 9]}}, but rather '
         '{"time": [9, 9], "boxes": {"9": [100, 200, 300, 400]}}; confidence {"score": [0.9]}'
     )
-    assert parse(text).targets[0].tube.times_s.tolist() == [9]
+    assert tube_of(parse(text)).times_s.tolist() == [9]
 
 
 JSON_DIALECTS = [dialect for dialect in Dialect if NOTATIONS[dialect].form == "json"]
@@ -185,7 +199,7 @@ def test_tubes_come_back_within_half_a_quantum(dialect, form, corners, size, see
     text = render_tubes([tube], dialect, size, form=form, seen_size_px=seen_size)
     found = parse_tubes(text, dialect, size, seen_size_px=seen_size, strict=True)
     assert found.status == "found", found.issues
-    back = found.targets[0].tube
+    back = tube_of(found)
     assert back.times_s == pytest.approx(tube.times_s, abs=1e-9)
     steps = quantum_px(dialect, seen_size)
     half = [steps[axis] / 2 * size[axis] / seen_size[axis] + 1e-6 for axis in (0, 1, 0, 1)]
@@ -199,8 +213,8 @@ def test_several_tubes_are_written_with_ids_and_read_back():
         Tube.from_boxes([1, 2], [Box(400, 0, 600, 100), Box(400, 0, 600, 100)], label="dog"),
     ]
     found = parse(render_tubes(tubes, Dialect.NORM_1000, SIZE), times_s=[0, 1, 2])
-    assert [target.tube.id for target in found.targets] == ["a", "2"]
-    assert [target.tube.present.tolist() for target in found.targets] == [
+    assert [tube_of(found, i).id for i in range(2)] == ["a", "2"]
+    assert [tube_of(found, i).present.tolist() for i in range(2)] == [
         [True, False, False],
         [False, True, True],
     ]
@@ -209,7 +223,7 @@ def test_several_tubes_are_written_with_ids_and_read_back():
 def test_tubes_in_a_crop_come_back_to_the_frame():
     crop = Transform.crop(SIZE, Box(1000, 0, 2000, 500))
     found = parse({"9": [0, 0, 500, 500]}, transform=crop)
-    assert found.targets[0].tube.boxes_px.tolist() == [[1000, 0, 1500, 250]]
+    assert tube_of(found).boxes_px.tolist() == [[1000, 0, 1500, 250]]
 
 
 def test_tubes_are_json_only():
