@@ -122,3 +122,9 @@ class Tube:
                 for mask in self.masks
             ],
         }
+
+    def _repr_html_(self) -> str:
+        """When it is to be seen, in a notebook."""
+        from mmreason.grounding.drawing.page import tube_fragment
+
+        return tube_fragment(self)
