@@ -12,6 +12,8 @@ from mmreason.grounding.refadv.things import ASPECT, LEAST_APART, Thing
 TRIES = 40
 MARGIN = 0.02
 """Frame heights between two things, and to the edge of the frame."""
+ZONE = 0.04
+"""Half the width of a zone, of the frame."""
 _SCALES = ((4, 0.85), (6, 0.66), (8, 0.58), (12, 0.47), (20, 0.36))
 """Of all things of a scene, by how many there are at most."""
 
@@ -43,16 +45,21 @@ def find_places(rng: random.Random, draft: Draft) -> list[Thing] | None:
     for index in rng.sample(range(len(things)), len(things)):
         thing = things[index]
         edge = thing.radius(scale) + MARGIN
+        x_low, x_high = edge + reach_x, ASPECT - edge - reach_x
+        y_low, y_high = edge + reach_y, 1 - edge - reach_y
+        if draft.zones is not None and thing.zone >= 0:
+            middle = draft.zones[thing.zone]
+            if draft.axis == "x":
+                x_low, x_high = ASPECT * (middle - ZONE), ASPECT * (middle + ZONE)
+            else:
+                y_low, y_high = middle - ZONE, middle + ZONE
+        left, top, right, bottom = _sweep(thing, scale)
         for _ in range(TRIES):
-            x = rng.uniform(edge + reach_x, ASPECT - edge - reach_x)
-            y = rng.uniform(edge + reach_y, 1 - edge - reach_y)
-            if draft.zones is not None and thing.zone >= 0:
-                middle = draft.zones[thing.zone] + rng.uniform(-0.04, 0.04)
-                x, y = (ASPECT * middle, y) if draft.axis == "x" else (x, middle)
-            trial = replace(thing, x=round(x, 4), y=round(y, 4))
-            rectangle = _sweep(trial, scale)
+            x = round(x_low + (x_high - x_low) * rng.random(), 4)
+            y = round(y_low + (y_high - y_low) * rng.random(), 4)
+            rectangle = (x - left, y - top, x + right, y + bottom)
             if not any(_meet(rectangle, other) for other in swept):
-                placed[index] = trial
+                placed[index] = replace(thing, x=x, y=y)
                 swept.append(rectangle)
                 break
         else:
@@ -74,18 +81,14 @@ def is_spread(things: Sequence[Thing], axis: str) -> bool:
 
 
 def _sweep(thing: Thing, scale: float) -> Rectangle:
-    """What a thing covers on its way: x1, y1, x2, y2."""
+    """How far a thing reaches on its way, from where it starts: left, top, right, bottom."""
     radius = thing.radius(scale) + MARGIN / 2
-    x1 = x2 = thing.x
-    y1 = y2 = thing.y
+    reach = {"left": radius, "up": radius, "right": radius, "down": radius}
     if thing.event == "moves":
-        x1 -= thing.travel if thing.value == "left" else 0.0
-        x2 += thing.travel if thing.value == "right" else 0.0
-        y1 -= thing.travel if thing.value == "up" else 0.0
-        y2 += thing.travel if thing.value == "down" else 0.0
+        reach[thing.value] += thing.travel
     elif thing.event in ("enters", "leaves"):
-        x1, x2 = (-1.0, x2) if thing.value == "left" else (x1, ASPECT + 1.0)
-    return x1 - radius, y1 - radius, x2 + radius, y2 + radius
+        reach[thing.value] = 2 * ASPECT
+    return reach["left"], reach["up"], reach["right"], reach["down"]
 
 
 def _meet(a: Rectangle, b: Rectangle) -> bool:
