@@ -6,18 +6,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmreason.grounding.refadv.drafts import Draft
-from mmreason.grounding.refadv.things import ASPECT, LEAST_APART, Thing
+from mmreason.grounding.refadv.things import ASPECT, Rectangle, Thing
 
 TRIES = 40
 MARGIN = 0.02
 """Frame heights between two things, and to the edge of the frame."""
-ZONE = 0.04
-"""Half the width of a zone, of the frame."""
 _SCALES = ((4, 0.85), (6, 0.66), (8, 0.58), (12, 0.47), (20, 0.36))
 """Of all things of a scene, by how many there are at most."""
-
-Rectangle = tuple[float, float, float, float]
 
 
 def choose_scale(count: int) -> float:
@@ -30,13 +25,13 @@ def choose_scale(count: int) -> float:
     return next((scale for most, scale in _SCALES if count <= most), 0.3)
 
 
-def find_places(rng: random.Random, draft: Draft) -> list[Thing] | None:
+def find_places(rng: random.Random, things: Sequence[Thing]) -> list[Thing] | None:
     """The things with places where nothing meets anything on its way; None where none is found.
 
     Every start lies where a travel to either side would stay inside the frame, so that in the first
     frame no place tells who will go where.
     """
-    things, scale = draft.things, choose_scale(len(draft.things))
+    scale = choose_scale(len(things))
     reach_x = max((t.travel for t in things if t.value in ("left", "right")), default=0.0)
     reach_y = max((t.travel for t in things if t.value in ("up", "down")), default=0.0)
     placed: list[Thing | None] = [None] * len(things)
@@ -47,12 +42,10 @@ def find_places(rng: random.Random, draft: Draft) -> list[Thing] | None:
         edge = thing.radius(scale) + MARGIN
         x_low, x_high = edge + reach_x, ASPECT - edge - reach_x
         y_low, y_high = edge + reach_y, 1 - edge - reach_y
-        if draft.zones is not None and thing.zone >= 0:
-            middle = draft.zones[thing.zone]
-            if draft.axis == "x":
-                x_low, x_high = ASPECT * (middle - ZONE), ASPECT * (middle + ZONE)
-            else:
-                y_low, y_high = middle - ZONE, middle + ZONE
+        if thing.within is not None:
+            left, top, right, bottom = thing.within
+            x_low, x_high = max(x_low, ASPECT * left), min(x_high, ASPECT * right)
+            y_low, y_high = max(y_low, top), min(y_high, bottom)
         left, top, right, bottom = _sweep(thing, scale)
         for _ in range(TRIES):
             x = round(x_low + (x_high - x_low) * rng.random(), 4)
@@ -64,20 +57,7 @@ def find_places(rng: random.Random, draft: Draft) -> list[Thing] | None:
                 break
         else:
             return None
-    found = [thing for thing in placed if thing is not None]
-    return found if is_spread([found[index] for index in draft.spread], draft.axis) else None
-
-
-def is_spread(things: Sequence[Thing], axis: str) -> bool:
-    """Whether all lie far enough apart along an axis to be put in order.
-
-    Example:
-        >>> is_spread([Thing(x=0.2), Thing(x=0.3)], "x")
-        False
-    """
-    span = ASPECT if axis == "x" else 1.0
-    values = sorted(getattr(thing, axis) for thing in things)
-    return all(b - a >= LEAST_APART * span for a, b in zip(values, values[1:], strict=False))
+    return [thing for thing in placed if thing is not None]
 
 
 def _sweep(thing: Thing, scale: float) -> Rectangle:
