@@ -1,6 +1,6 @@
 """A chat model as detector and as chooser, and what else it is asked about objects in frames.
 
-    tubes = ...                                           # candidates, from any detector and tracker
+    tubes = ...  # candidates, from any detector and tracker
     choice = ChatChooser(model).choose(frames, tubes, "the dog that runs off first")
 
 Nano is asked for boxes alone: all other questions are outside of what it was taught.
@@ -140,9 +140,7 @@ def _reason(text: str) -> str:
 
 def still_batch(pixels: np.ndarray, time_s: float = 0.0) -> FrameBatch:
     """One picture, uint8 (H, W, 3), as a batch."""
-    return FrameBatch(
-        pixels=pixels[None], times_s=np.array([time_s]), exact=np.ones(1, np.bool_)
-    )
+    return FrameBatch(pixels=pixels[None], times_s=np.array([time_s]), exact=np.ones(1, np.bool_))
 
 
 def ask_statements(
@@ -233,9 +231,7 @@ def _ask(
     can be."""
     parts = [FramesPart(_fitted(model, frames), kind) for frames, kind in shown]
     conversation = [Message("user", (*parts, TextPart(text)))]
-    request = GenerateRequest(
-        [conversation], max_new_tokens=max(tokens, model.clip.answer_tokens)
-    )
+    request = GenerateRequest([conversation], max_new_tokens=max(tokens, model.clip.answer_tokens))
     if texts:
         try:
             (reply,) = model.generate(replace(request, constraint=Constraint(texts)))

@@ -19,12 +19,12 @@ MOST_TARGETS = 20
 MOST_WORDS = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class GroundRequest:
     """An expression and how it is to be grounded. UsageError for what cannot be.
 
     Example:
-        >>> GroundRequest(expression=" the red star ", want="tube").expression
+        >>> GroundRequest(" the red star ", "tube").expression
         'the red star'
     """
 
@@ -56,9 +56,7 @@ class GroundRequest:
         if not 0 < self.fps_hz <= MOST_FPS_HZ:
             raise UsageError(f"fps must lie above 0 and up to {MOST_FPS_HZ:g}, got {self.fps_hz}")
         if not 1 <= self.max_targets <= MOST_TARGETS:
-            raise UsageError(
-                f"max_targets must be 1 to {MOST_TARGETS}, got {self.max_targets}"
-            )
+            raise UsageError(f"max_targets must be 1 to {MOST_TARGETS}, got {self.max_targets}")
         if self.at_s is not None and not math.isfinite(self.at_s):
             raise UsageError(f"at must be a number of seconds, got {self.at_s}")
         if not self.grounder.strip():

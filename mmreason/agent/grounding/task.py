@@ -1,4 +1,4 @@
-"""What one grounding works on, what it may spend, and what it has to tell: passed from step to step."""
+"""What one grounding works on, may spend, and has to tell: passed from step to step."""
 
 from __future__ import annotations
 
@@ -51,6 +51,22 @@ class GroundTask:
     def can_judge(self) -> bool:
         """Whether the model can be asked about objects in words: nano was taught boxes alone."""
         return self.model.tier != "nano"
+
+    @property
+    def phrase(self) -> str:
+        """What detectors look for: the head; for nano its looks too, in the order that it was
+        taught, since it cannot tell afterwards who of several has them."""
+        expression = self.expression
+        if self.can_judge:
+            return expression.head
+        kinds = ("size", "colour", "pattern")
+        looks = [
+            d.text
+            for kind in kinds
+            for d in expression.descriptors
+            if d.kind == kind and not d.negated and " " not in d.text and not _is_relative(d.text)
+        ]
+        return " ".join([*looks, expression.head])
 
     def log(self, step: str, **details: object) -> None:
         """Add to the trace; texts are cut."""
@@ -120,6 +136,11 @@ class GroundTask:
             steps=tuple(self.steps),
             cost=self.meter.to_dict(),
         )
+
+
+def _is_relative(word: str) -> bool:
+    """Whether a look compares: "largest" cannot be seen in one thing alone."""
+    return word.lower().endswith("est")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,189 @@
+"""Who it may be: candidates from the model's own boxes, from a detector, or from masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmreason.agent.grounding.grounders import GrounderChoice
+from mmreason.agent.grounding.task import GroundTask
+from mmreason.grounding import Choice, Detection, Grounding, Issue, Tube, iou
+from mmreason.grounding.recipes import RecipeResult, detect_track_choose, seed_and_propagate
+from mmreason.grounding.tracking.tracker import KalmanTracker
+from mmreason.tools.ground import ask_boxes
+from mmreason.tools.ground_chat import ChatDetector
+from mmreason.video.types import FrameBatch
+
+SAME_OBJECT_IOU = 0.5
+LOOKS = 24
+"""Frames in which a chat model is asked for boxes, over all parts of a video."""
+NANO_LOOKS = 48
+LEAST_LOOK_S = 0.5
+"""A chat model is not asked more often than this."""
+CHECKS_KEPT = 0.6
+"""Of a budget of frames or calls, what looking for candidates may take; the rest is for choosing
+and checking."""
+BEST_FRAMES = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """What was found, over all times that were looked at.
+
+    Example:
+        >>> Candidates(times_s=np.zeros(1)).tubes
+        ()
+    """
+
+    times_s: np.ndarray
+    """float64 (n,), rising."""
+    tubes: tuple[Tube, ...] = ()
+    """Each over all of `times_s`, with ids of their own."""
+    choice: Choice | None = None
+    """Whom the grounder itself says is meant; None where that is still to be chosen."""
+    readings: tuple[tuple[float, Grounding], ...] = ()
+    """What a chat model wrote, by the time of the frame."""
+    failed: str = ""
+    """Why nothing could be looked at."""
+
+    @property
+    def raw_text(self) -> str:
+        """What the chat model wrote, of the first frame that holds a box, else of the first."""
+        texts = [reading.raw_text for _, reading in self.readings if reading.boxes]
+        return (texts or [reading.raw_text for _, reading in self.readings] or [""])[0]
+
+
+def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.ndarray) -> Candidates:
+    """Candidates as tubes over the frames at `times_s`."""
+    if grounder.kind == "masks":
+        return _propagate_masks(task, grounder, times_s)
+    chat = None
+    if grounder.kind == "detector":
+        from mmreason.grounding.detectors import load_detector
+
+        detector, every_s = load_detector(grounder.name), 0.0
+    else:
+        detector = chat = ChatDetector(task.model)
+        every_s = _plan_interval(task, times_s)
+    result = detect_track_choose(
+        task.source,
+        times_s,
+        detector,
+        KalmanTracker(),
+        None,
+        task.phrase,
+        task.request.expression,
+        redetect_s=every_s,
+    )
+    task.settings["recipe"] = dict(result.settings)
+    readings = () if chat is None else tuple(chat.readings)
+    return _collect(task, result, readings)
+
+
+def _plan_interval(task: GroundTask, times_s: np.ndarray) -> float:
+    """Seconds between two frames in which a chat model is asked for boxes, by what it may cost."""
+    most = LOOKS if task.can_judge else NANO_LOOKS
+    for left in (task.meter.frames_left, task.meter.calls_left):
+        if left is not None:
+            share = CHECKS_KEPT if task.can_judge else 1.0
+            most = min(most, max(1, int(left * share)))
+    # Gaps between parts are not looked at.
+    steps_s = np.diff(times_s)
+    step_s = float(np.median(steps_s)) if len(steps_s) else 0.0
+    looked_s = step_s * len(times_s)
+    return max(LEAST_LOOK_S, step_s, 1.02 * looked_s / most)
+
+
+def _collect(
+    task: GroundTask, result: RecipeResult, readings: tuple[tuple[float, Grounding], ...]
+) -> Candidates:
+    for note in result.notes:
+        kind = "budget" if "the budget is spent" in note.text else note.kind
+        task.tell(kind, note.text)
+    everyone = Choice(ids=tuple(tube.id for tube in result.tubes))
+    tubes = replace(result, choice=everyone).chosen
+    looked = sorted({round(time_s, 3) for time_s, _ in readings})
+    task.log(
+        "track",
+        recipe=result.settings.get("recipe", ""),
+        frames=len(result.times_s),
+        looked_at_s=looked,
+        tubes=[
+            {"id": t.id, "span_s": t.span.to_list(), "present": int(t.present.sum())}
+            for t in tubes
+            if t.span is not None
+        ],
+    )
+    texts = [note.text for note in result.notes if note.kind == "failed"]
+    is_blind = not len(result.times_s) or (not tubes and bool(texts) and not readings)
+    return Candidates(
+        times_s=result.times_s,
+        tubes=tubes,
+        choice=result.choice,
+        readings=readings,
+        failed=(texts or ["no frame could be read"])[0] if is_blind else "",
+    )
+
+
+def _propagate_masks(task: GroundTask, grounder: GrounderChoice, times_s: np.ndarray) -> Candidates:
+    """The model boxes the expression in a few frames; a mask tracker carries the best of them both
+    ways."""
+    from mmreason.grounding.tracking import load_mask_tracker
+
+    tracker = load_mask_tracker(grounder.name)
+    detector = ChatDetector(task.model)
+    count = min(BEST_FRAMES, len(times_s))
+    # From the middle outwards: most things are to be seen there.
+    rows = np.unique(np.linspace(0, len(times_s) - 1, count + 2).round().astype(int))
+    rows = sorted(rows.tolist(), key=lambda row: abs(row - len(times_s) // 2))
+    phrase = task.request.expression if task.can_judge else task.phrase
+    for row in rows:
+        frames = task.source.frames_at([float(times_s[row])])
+        (seeds,) = detector.detect(frames, phrase)
+        if seeds:
+            seeds = seeds[: task.request.max_targets]
+            result = seed_and_propagate(
+                task.source, times_s, tracker, seeds, float(frames.times_s[0])
+            )
+            task.settings["recipe"] = dict(result.settings)
+            return _collect(task, result, tuple(detector.readings))
+    return Candidates(times_s=times_s, readings=tuple(detector.readings))
+
+
+def tubes_of_boxes(reading: Sequence[Detection], time_s: float, first_id: int = 1) -> list[Tube]:
+    """Boxes of one frame as tubes of one time.
+
+    Example:
+        >>> from mmreason.grounding import Box
+        >>> tubes_of_boxes([Detection(box=Box(0, 0, 8, 8), label="cup")], 1.0)[0].id
+        '1'
+    """
+    tubes = []
+    for number, detection in enumerate(reading, start=first_id):
+        tube = Tube.from_boxes([time_s], [detection.box], id=str(number), label=detection.label)
+        if detection.score is not None:
+            tube = replace(tube, scores=np.array([detection.score]))
+        tubes.append(tube)
+    return tubes
+
+
+def find_others(task: GroundTask, frames: FrameBatch, tubes: Sequence[Tube]) -> list[Tube]:
+    """Everything else of the kind in a frame: what a target is compared with. Raises what models
+    raise, and BudgetSpent."""
+    (reading,) = ask_boxes(task.model, frames, f"every {task.expression.head}")
+    time_s = float(frames.times_s[0])
+    taken = [box for tube in tubes if (box := tube.at(time_s)) is not None]
+    others = [
+        Detection(box=target.box, label=target.label)
+        for target in reading.targets
+        if target.box is not None and all(iou(target.box, box) < SAME_OBJECT_IOU for box in taken)
+    ]
+    task.log("others", phrase=f"every {task.expression.head}", count=len(others))
+    return tubes_of_boxes(others, time_s, first_id=len(tubes) + 1)
+
+
+def describe_readings(readings: Sequence[tuple[float, Grounding]]) -> list[Issue]:
+    """What was odd about what a chat model wrote, each kind of text once."""
+    return list(dict.fromkeys(issue for _, reading in readings for issue in reading.issues))
