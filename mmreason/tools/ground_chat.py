@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from mmreason.grounding import Choice, Detection, Grounding, Tube
+from mmreason.grounding.dialects.tubes import parse_tubes
 from mmreason.grounding.expressions import MOST_CHARACTERS, Descriptor, DescriptorKind, Expression
 from mmreason.grounding.tracking.numbering import number_crops
 from mmreason.language.grounding_prompts import (
@@ -44,6 +45,7 @@ takes it."""
 ANSWER_TOKENS = 96
 PARSE_TOKENS = 384
 CHECK_TOKENS = 160
+TUBE_TOKENS = 1024
 _MOST_DESCRIPTORS = 16
 _KINDS: dict[str, DescriptorKind] = {
     "colour": "colour",
@@ -173,6 +175,23 @@ def ask_survey(
     it says so or cannot be read. Raises what models raise."""
     text = _ask(model, [(frames, "image")], prompts.survey_text(expression, len(frames)))
     return tuple(number - 1 for number in read_numbers(text, len(frames)) or ())
+
+
+def ask_tubes(
+    model: ChatModel, frames: FrameBatch, expression: str, prompts: GroundingPrompts
+) -> Grounding:
+    """A box for each time of `frames`, as the model writes them: tubes over these times, in pixels
+    of the frames given. Raises what models raise."""
+    height_px, width_px = frames.pixels.shape[1:3]
+    times_s = [float(time_s) for time_s in frames.times_s]
+    text = _ask(model, [(frames, "video")], prompts.tubes_text(expression, times_s), TUBE_TOKENS)
+    return parse_tubes(
+        text,
+        model.clip.box_dialect,
+        (width_px, height_px),
+        seen_size_px=model.clip.frame_size_px(width_px, height_px),
+        times_s=times_s,
+    )
 
 
 def ask_expression(model: ChatModel, text: str, prompts: GroundingPrompts) -> Expression | None:

@@ -13,7 +13,7 @@ from mmreason.grounding import Choice, Detection, Grounding, Issue, Tube, iou
 from mmreason.grounding.recipes import RecipeResult, detect_track_choose, seed_and_propagate
 from mmreason.grounding.tracking.tracker import KalmanTracker
 from mmreason.tools.ground import ask_boxes
-from mmreason.tools.ground_chat import ChatDetector
+from mmreason.tools.ground_chat import ChatDetector, ask_tubes
 from mmreason.video.types import FrameBatch
 
 SAME_OBJECT_IOU = 0.5
@@ -26,6 +26,10 @@ CHECKS_KEPT = 0.6
 """Of a budget of frames or calls, what looking for candidates may take; the rest is for choosing
 and checking."""
 BEST_FRAMES = 6
+WRITTEN_SECONDS = 32
+"""Of one call to a model that writes a box a second: as many as such models were trained on."""
+AT_S = 0.05
+"""A time of a tube that is no further away is that time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,8 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
     """Candidates as tubes over the frames at `times_s`."""
     if grounder.kind == "masks":
         return _propagate_masks(task, grounder, times_s)
+    if grounder.kind == "end_to_end":
+        return _write_tubes(task, times_s)
     chat = None
     if grounder.kind == "detector":
         from mmreason.grounding.detectors import load_detector
@@ -150,6 +156,59 @@ def _propagate_masks(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
             task.settings["recipe"] = dict(result.settings)
             return _collect(task, result, tuple(detector.readings))
     return Candidates(times_s=times_s, readings=tuple(detector.readings))
+
+
+def _write_tubes(task: GroundTask, times_s: np.ndarray) -> Candidates:
+    """The model writes a box a second itself, `WRITTEN_SECONDS` at a time."""
+    _, first = np.unique(np.floor(times_s), return_index=True)
+    seconds_s = times_s[first]
+    tubes: list[Tube] = []
+    readings = []
+    for start in range(0, len(seconds_s), WRITTEN_SECONDS):
+        frames = task.source.frames_at(seconds_s[start : start + WRITTEN_SECONDS].tolist())
+        reading = ask_tubes(task.model, frames, task.request.expression, task.prompts)
+        readings.append((float(frames.times_s[0]), reading))
+        written = [target.tube for target in reading.targets if target.tube is not None]
+        tubes += [
+            _extend(tube, seconds_s, str(len(tubes) + n)) for n, tube in enumerate(written, 1)
+        ]
+    if len(seconds_s) > WRITTEN_SECONDS:
+        tubes = _join_pieces(tubes)
+    task.settings["recipe"] = {"recipe": "model end to end", "seconds_a_call": WRITTEN_SECONDS}
+    task.tell("skipped", "the model writes a box a second; nothing is known in between")
+    task.log("write", seconds=len(seconds_s), calls=len(readings),
+             tubes=[{"id": t.id, "present": int(t.present.sum())} for t in tubes])  # fmt: skip
+    is_one = len(tubes) <= task.request.max_targets
+    return Candidates(
+        times_s=seconds_s,
+        tubes=tuple(tubes),
+        choice=Choice(ids=tuple(tube.id for tube in tubes)) if is_one else None,
+        readings=tuple(readings),
+    )
+
+
+def _extend(tube: Tube, times_s: np.ndarray, id: str) -> Tube:
+    """The tube over all of `times_s`; nobody looked where it has no time."""
+    boxes = [tube.at(float(time_s)) for time_s in times_s]
+    looked = [bool((np.abs(tube.times_s - time_s) <= AT_S).any()) for time_s in times_s]
+    return Tube.from_boxes(times_s.tolist(), boxes, observed=looked, id=id, label=tube.label)
+
+
+def _join_pieces(tubes: Sequence[Tube]) -> list[Tube]:
+    """The pieces of one thing that were written in several calls, as one tube: a model that is
+    asked for one thing writes the same in each call."""
+    joined = tubes[0] if tubes else None
+    for tube in tubes[1:]:
+        assert joined is not None, "there is a first one"
+        if (joined.present & tube.present).any():
+            return list(tubes)  # two at once are not one
+        joined = replace(
+            joined,
+            boxes_px=np.where(tube.present[:, None], tube.boxes_px, joined.boxes_px),
+            present=joined.present | tube.present,
+            observed=joined.observed | tube.observed,
+        )
+    return [] if joined is None else [joined]
 
 
 def tubes_of_boxes(reading: Sequence[Detection], time_s: float, first_id: int = 1) -> list[Tube]:
