@@ -65,7 +65,7 @@ class GroundRequest:
     def check_times(self, info: VideoInfo) -> Span:
         """The part of the video that is meant. UsageError for times outside of it."""
         span = checked_span(self.span, info)
-        if self.at_s is not None and not span.start_s <= self.at_s <= span.end_s:
+        if self.at_s is not None and not span.contains(self.at_s):
             whole = "the span" if self.span is not None else "the video"
             raise UsageError(f"at {self.at_s:g} s lies outside {whole}, which is {span}")
         return span
