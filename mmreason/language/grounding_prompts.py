@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 YES, NO, UNSURE = "yes", "no", "unsure"
-_LINE = re.compile(r"^\W*(\d{1,2})\W+(.*)$")
+_MARK = re.compile(r"(?<![\w.,])(\d{1,2})\s*[.:)\]=-]+\s*")
+"""Number of a statement, before what is said of it; models write them in lines or in a row."""
 _VERDICT = re.compile(r"\b(yes|no|unsure|unclear|not sure|cannot tell|true|false)\b", re.IGNORECASE)
 _VERDICTS = {"yes": True, "true": True, "no": False, "false": False}
 _NUMBER = re.compile(r"(?<![\w.])#?(\d{1,3})(?![\w.]*\d)")
@@ -116,13 +117,14 @@ def read_verdicts(reply: str, count: int) -> tuple[bool | None, ...]:
         (True,)
     """
     verdicts: list[bool | None] = [None] * count
-    lines = [match for line in reply.splitlines() if (match := _LINE.match(line.strip()))]
-    if not lines and count == 1:
+    marks = [mark for mark in _MARK.finditer(reply) if 1 <= int(mark[1]) <= count]
+    if not marks and count == 1:
         return (_read_verdict(reply),)
-    for match in lines:
-        number = int(match[1])
-        if 1 <= number <= count and verdicts[number - 1] is None:
-            verdicts[number - 1] = _read_verdict(match[2])
+    ends = [*(mark.start() for mark in marks[1:]), len(reply)]
+    for mark, end in zip(marks, ends, strict=True):
+        number = int(mark[1])
+        if verdicts[number - 1] is None:
+            verdicts[number - 1] = _read_verdict(reply[mark.end() : end])
     return tuple(verdicts)
 
 

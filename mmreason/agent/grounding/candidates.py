@@ -111,6 +111,9 @@ def _collect(
     everyone = Choice(ids=tuple(tube.id for tube in result.tubes))
     tubes = replace(result, choice=everyone).chosen
     looked = sorted({round(time_s, 3) for time_s, _ in readings})
+    if looked and result.settings.get("redetect_s"):
+        # Between two looks nobody saw anything, absence no more than presence.
+        tubes = tuple(_mark_looks(tube, np.array(looked)) for tube in tubes)
     task.log(
         "track",
         recipe=result.settings.get("recipe", ""),
@@ -131,6 +134,26 @@ def _collect(
         readings=readings,
         failed=(texts or ["no frame could be read"])[0] if is_blind else "",
     )
+
+
+def _mark_looks(tube: Tube, looked_s: np.ndarray) -> Tube:
+    """The tube with `observed` only where a model looked, carried on to the end where the last look
+    saw it: it goes on as it went between its last two boxes, but no further than one interval."""
+    near = np.abs(tube.times_s[:, None] - looked_s[None]) <= AT_S
+    looked = near.any(axis=1)
+    boxes_px, present = tube.boxes_px.copy(), tube.present.copy()
+    rows = np.flatnonzero(looked)
+    if len(rows) > 1 and present[rows[-1]] and present[rows[-2]]:
+        last, before = rows[-1], rows[-2]
+        interval_s = tube.times_s[last] - tube.times_s[before]
+        speed = (boxes_px[last] - boxes_px[before]) / interval_s
+        for row in range(last + 1, len(tube)):
+            ahead_s = tube.times_s[row] - tube.times_s[last]
+            if ahead_s < interval_s:
+                boxes_px[row], present[row] = boxes_px[last] + speed * ahead_s, True
+    # What shrinks may not turn inside out.
+    boxes_px[:, 2:] = np.maximum(boxes_px[:, 2:], boxes_px[:, :2])
+    return replace(tube, boxes_px=boxes_px, present=present, observed=tube.observed & looked)
 
 
 def _propagate_masks(task: GroundTask, grounder: GrounderChoice, times_s: np.ndarray) -> Candidates:
