@@ -14,6 +14,8 @@ from mmreason.video.types import FrameBatch, FrameSource, VideoInfo
 from mmreason.video.world import World
 from mmreason.video.world.truth import boxes_at
 
+TUBE_FPS_HZ = 5.0
+"""How often tubes are compared, as `Reasoner.ground` samples them."""
 GREY = 128
 """Of every pixel of a blind case."""
 
@@ -31,16 +33,22 @@ class Footage(Protocol):
         """Time of the one frame that stands for it; None of a picture."""
         ...
 
-    def picture(self) -> np.ndarray:
-        """That frame: uint8 (H, W, 3) RGB. Raises UsageError where it cannot be read."""
+    def picture(self, time_s: float | None = None) -> np.ndarray:
+        """The frame at a time, that one by default: uint8 (H, W, 3) RGB. Raises UsageError where
+        it cannot be read."""
         ...
 
-    def video(self) -> FrameSource | None:
+    def video(self, *, is_grey: bool = False) -> FrameSource | None:
         """None of a picture."""
         ...
 
     def boxes(self, time_s: float | None) -> Mapping[str, Box]:
         """Where each candidate is at a time, by id; without those that are not to be seen."""
+        ...
+
+    @property
+    def tube_times_s(self) -> tuple[float, ...]:
+        """Times at which tubes are compared; empty of a picture."""
         ...
 
     def tubes(self, times_s: Sequence[float]) -> Mapping[str, Tube]:
@@ -49,11 +57,13 @@ class Footage(Protocol):
 
 
 class DrawnWorld:
-    """The video of a world, drawn on demand without a file. Meets `FrameSource`."""
+    """The video of a world, drawn on demand without a file, or as long a one of grey. Meets
+    `FrameSource`."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._hash = hashlib.sha256(world.to_json().encode()).hexdigest()
+    def __init__(self, world: World, *, is_grey: bool = False) -> None:
+        self._world, self._is_grey = world, is_grey
+        content = f"grey {world.duration_s}" if is_grey else world.to_json()
+        self._hash = hashlib.sha256(content.encode()).hexdigest()
 
     @property
     def info(self) -> VideoInfo:
@@ -88,8 +98,11 @@ class DrawnWorld:
         index = np.floor(np.asarray(times_s, np.float64) * world.fps_hz + 1e-5)
         inside = index.clip(0, world.frame_count - 1)
         shown_s = inside / world.fps_hz
-        frames = [world.frame(float(time_s), size_px) for time_s in shown_s]
-        return FrameBatch(pixels=np.stack(frames), times_s=shown_s, exact=index == inside)
+        width, height = size_px or world.size_px
+        pixels = np.full((len(shown_s), height, width, 3), GREY, np.uint8)
+        for row, time_s in enumerate(() if self._is_grey else shown_s):
+            pixels[row] = world.frame(float(time_s), (width, height))
+        return FrameBatch(pixels=pixels, times_s=shown_s, exact=index == inside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +129,15 @@ class WorldFootage:
         """The middle of a video."""
         return None if self.frame_time_s is not None else self._time_s(None)
 
-    def picture(self) -> np.ndarray:
+    def picture(self, time_s: float | None = None) -> np.ndarray:
         """See `Footage`."""
-        return self.world.frame(self._time_s(None))
+        return self.world.frame(self._time_s(time_s))
 
-    def video(self) -> FrameSource | None:
+    def video(self, *, is_grey: bool = False) -> FrameSource | None:
         """See `Footage`."""
-        return None if self.frame_time_s is not None else DrawnWorld(self.world)
+        if self.frame_time_s is not None:
+            return None
+        return DrawnWorld(self.world, is_grey=is_grey)
 
     def boxes(self, time_s: float | None) -> Mapping[str, Box]:
         """See `Footage`."""
@@ -131,6 +146,14 @@ class WorldFootage:
             name: Box(x1 * width_px, y1 * height_px, x2 * width_px, y2 * height_px)
             for name, (x1, y1, x2, y2) in boxes_at(self.world, self._time_s(time_s)).items()
         }
+
+    @property
+    def tube_times_s(self) -> tuple[float, ...]:
+        """See `Footage`. Frames of the world's own grid."""
+        if self.frame_time_s is not None:
+            return ()
+        step = max(1, round(self.world.fps_hz / TUBE_FPS_HZ))
+        return tuple(i / self.world.fps_hz for i in range(0, self.world.frame_count, step))
 
     def tubes(self, times_s: Sequence[float]) -> Mapping[str, Tube]:
         """See `Footage`."""
@@ -170,19 +193,24 @@ class PictureFootage:
         """See `Footage`."""
         return None
 
-    def picture(self) -> np.ndarray:
+    def picture(self, time_s: float | None = None) -> np.ndarray:
         """See `Footage`."""
         from mmreason.tools.ground import frame_of_image
 
         return frame_of_image(self.path).pixels
 
-    def video(self) -> FrameSource | None:
+    def video(self, *, is_grey: bool = False) -> FrameSource | None:
         """See `Footage`."""
         return None
 
     def boxes(self, time_s: float | None) -> Mapping[str, Box]:
         """See `Footage`."""
         return self.boxes_px
+
+    @property
+    def tube_times_s(self) -> tuple[float, ...]:
+        """See `Footage`."""
+        return ()
 
     def tubes(self, times_s: Sequence[float]) -> Mapping[str, Tube]:
         """See `Footage`."""

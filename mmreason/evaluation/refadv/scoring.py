@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from mmreason.evaluation.refadv.cases import Case
 from mmreason.evaluation.refadv.outcomes import Outcome, Pick, TubeScores
 from mmreason.grounding import Box, Grounding, GroundingStatus, Tube, iou
-from mmreason.grounding.metrics import video as video_metrics
+from mmreason.grounding.metrics.video import align, tube_tiou, viou
 
 Place = TypeVar("Place", Box, Tube)
 
@@ -34,11 +34,12 @@ def score_answer(
     boxes = _candidates(case.footage.boxes(time_s), case)
     tube_scores = None
     if tube is not None:
-        truth = _candidates(case.footage.tubes(tube.times_s.tolist()), case)
-        overlaps = {name: video_metrics.viou(other, tube) for name, other in truth.items()}
-        best = max(case.target_ids, key=lambda name: overlaps.get(name, 0.0), default=None)
-        if best is not None and best in truth:
-            tube_scores = score_tube(truth[best], tube)
+        times_s = case.footage.tube_times_s
+        truth = _candidates(case.footage.tubes(times_s), case)
+        tube = place_on_clock(tube, times_s)
+        overlaps = {name: viou(other, tube) for name, other in truth.items()}
+        best = max(case.target_ids, key=lambda name: overlaps.get(name, 0.0), default="")
+        tube_scores = score_tube(truth[best], tube) if best in truth else None
     else:
         overlaps = {name: iou(other, box) for name, other in boxes.items()} if box else {}
     picked = max(overlaps, key=lambda name: overlaps[name], default="")
@@ -68,7 +69,7 @@ def score_answer(
         iou=max((overlaps.get(name, 0.0) for name in case.target_ids), default=0.0),
         pick=pick,
         picked=picked,
-        missed=case.lacks.get(picked, ()) if pick in ("hard", "other") else (),
+        missed=_missed(case, picked) if pick in ("hard", "other") else (),
         follows=_follows(case, picked, is_given=target is not None),
         exact=_is_exact(case, grounding, boxes),
         tube=tube_scores,
@@ -81,19 +82,28 @@ def score_answer(
 
 
 def score_tube(truth: Tube, tube: Tube) -> TubeScores:
-    """The three overlaps of a tube with the truth at its own times, and the frames of absence."""
+    """How a tube fits the truth; both at the same times."""
     gone = ~truth.present
     return TubeScores(
-        viou=video_metrics.viou(truth, tube),
-        tiou=_presence_iou(truth.present, tube.present),
-        siou=video_metrics.siou(truth, tube),
+        viou=viou(truth, tube),
+        tiou=tube_tiou(truth, tube),
+        siou=float(align(truth, tube).ious[truth.present].mean()) if truth.present.any() else 0.0,
         absent=float((~tube.present[gone]).mean()) if gone.any() else None,
     )
 
 
-def _presence_iou(a: np.ndarray, b: np.ndarray) -> float:
-    union = int((a | b).sum())
-    return float((a & b).sum() / union) if union else 0.0
+def place_on_clock(tube: Tube, times_s: Sequence[float]) -> Tube:
+    """A tube at the times at which tubes are compared: its own box of the nearest time, and absence
+    where none is near.
+
+    Example:
+        >>> tube = Tube.from_boxes([0.0, 0.2], [Box(0, 0, 8, 8)] * 2)
+        >>> place_on_clock(tube, (0.0, 0.21, 0.4)).present.tolist()
+        [True, True, False]
+    """
+    # Half of the way to the next time: nearer to this one than to any other.
+    step_s = min(np.diff(times_s), default=0.1)
+    return Tube.from_boxes(times_s, [tube.at(t, step_s / 2 + 1e-6) for t in times_s])
 
 
 def _candidates(places: Mapping[str, Place], case: Case) -> dict[str, Place]:
@@ -111,6 +121,11 @@ def _pick(case: Case, picked: str, *, is_given: bool) -> Pick:
     if picked in case.target_ids:
         return "target"
     return "hard" if picked in case.hard_ids else "other"
+
+
+def _missed(case: Case, picked: str) -> tuple[str, ...]:
+    names = case.lacking.get(picked, ())
+    return tuple(dict.fromkeys(case.descriptor_words.get(name, name) for name in names))
 
 
 def _follows(case: Case, picked: str, *, is_given: bool) -> bool | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,13 +18,18 @@ from mmreason.grounding import (
     GroundingStatus,
     Issue,
     Target,
+    Tube,
 )
+from mmreason.grounding.detectors.scripted import ScriptedDetector
 from mmreason.grounding.expressions import parse_expression
+from mmreason.grounding.refadv.oracles import OracleName, Question, answer_question
 from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, VideoError
 
-Phrase = Literal["whole", "head"]
+Phrase = Literal["whole", "noun", "head"]
+"""What of an expression a detector is asked: all of it, its noun with what stands before it, or the
+noun alone."""
 
 
 class Subject(Protocol):
@@ -66,8 +71,8 @@ class ReasonerSubject:
         }
 
     def answer(self, case: Case) -> Grounding:
-        """See `Subject`. A picture, one frame and grey are asked as pictures."""
-        video = case.footage.video() if case.shows == "all" else None
+        """See `Subject`."""
+        video = case.footage.video(is_grey=case.is_blind)
         if video is None:
             return self._reasoner.ground(shown_picture(case), case.expression)
         return self._reasoner.ground(video, case.expression)
@@ -75,7 +80,10 @@ class ReasonerSubject:
     def write_box(self, box: Box, size_px: tuple[int, int]) -> Box | None:
         """See `Subject`."""
         clip = self._reasoner.model.clip
-        return None
+        seen_px = clip.frame_size_px(*size_px)
+        dialect = clip.box_dialect
+        text = render_boxes([box], dialect, size_px, seen_size_px=seen_px)
+        return next(iter(parse_boxes(text, dialect, size_px, seen_size_px=seen_px).boxes), None)
 
 
 class DetectorSubject:
@@ -87,7 +95,7 @@ class DetectorSubject:
     def __init__(self, detector: Detector, phrase: Phrase) -> None:
         self._detector = detector
         self._phrase: Phrase = phrase
-        self.name = f"{detector.name}, {phrase} expression"
+        self.name = f"detector:{detector.name} ({phrase})"
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -96,9 +104,7 @@ class DetectorSubject:
 
     def answer(self, case: Case) -> Grounding:
         """See `Subject`."""
-        phrase = case.expression
-        if self._phrase == "head":
-            phrase = parse_expression(case.expression).head or phrase
+        phrase = detector_phrase(case.expression, self._phrase)
         time_s = case.footage.moment_s
         frames = FrameBatch(
             pixels=shown_picture(case)[None],
@@ -122,6 +128,89 @@ class DetectorSubject:
         return None
 
 
+class ScriptedDetectorSubject:
+    """A detector of known error rates that reads the script: the path of a detector, without
+    weights. It finds every object that has all words of the phrase, misses a tenth of them, and
+    adds boxes of nothing."""
+
+    def __init__(self, phrase: Phrase, *, miss_rate: float = 0.1, false_rate: float = 0.05) -> None:
+        self._phrase: Phrase = phrase
+        self._rates = {"miss_rate": miss_rate, "false_rate": false_rate}
+        self.name = f"detector:scripted ({phrase})"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """See `Subject`."""
+        return {"detector": "scripted", "phrase": self._phrase, **self._rates}
+
+    def answer(self, case: Case) -> Grounding:
+        """See `Subject`."""
+        if case.source is None:
+            raise UsageError(f"{self.name} reads scripts, and {case.item} has none")
+        moment_s = case.footage.moment_s or 0.0
+        words = {
+            actor.id: f"{actor.size} {actor.colour} {actor.pattern} {actor.shape}"
+            for scene in case.source.world.scenes
+            for actor in scene.actors
+        }
+        truth = tuple(
+            Tube.from_boxes([moment_s], [box], id=name, label=words[name])
+            for name, box in case.footage.boxes(case.footage.moment_s).items()
+            if not case.is_blind
+        )
+        # Its errors hang on the seed and the time: of each item another seed.
+        seed = int.from_bytes(hashlib.sha256(str(case.key).encode()).digest()[:4], "big")
+        detector = ScriptedDetector(truth=truth, seed=seed, **self._rates)
+        return DetectorSubject(detector, self._phrase).answer(case)
+
+    def write_box(self, box: Box, size_px: tuple[int, int]) -> Box | None:
+        """See `Subject`. Its numbers are exact."""
+        return None
+
+
+class OracleSubject:
+    """A reader of known score, by the script of an item. Rows of somebody's have none."""
+
+    def __init__(self, oracle: OracleName) -> None:
+        self._oracle: OracleName = oracle
+        self.name = f"oracle:{oracle}"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """See `Subject`."""
+        return {"oracle": self._oracle}
+
+    def answer(self, case: Case) -> Grounding:
+        """See `Subject`."""
+        if case.source is None:
+            raise UsageError(f"{self.name} reads scripts, and {case.item} has none")
+        moment_s = case.footage.moment_s
+        boxes = case.footage.boxes(moment_s)
+        question = Question(
+            item=case.source,
+            readings=case.readings,
+            world=case.world,
+            boxes=boxes,
+            seed=f"{self._oracle} {case.key}",
+        )
+        tubes = case.footage.tubes(case.footage.tube_times_s)
+        targets = tuple(
+            Target(box=boxes.get(name), tube=tubes.get(name), label=name)
+            for name in answer_question(self._oracle, question)
+        )
+        return Grounding(
+            status=GroundingStatus.FOUND if targets else GroundingStatus.NONE,
+            targets=targets,
+            expression=case.expression,
+            frame_time_s=moment_s,
+            size_px=case.footage.size_px,
+        )
+
+    def write_box(self, box: Box, size_px: tuple[int, int]) -> Box | None:
+        """See `Subject`. It writes no numbers."""
+        return None
+
+
 def _as_target(detection: Detection) -> Target:
     scored = None if detection.score is None else "detector"
     return Target(
@@ -129,9 +218,22 @@ def _as_target(detection: Detection) -> Target:
     )
 
 
+def detector_phrase(expression: str, phrase: Phrase) -> str:
+    """What a detector is asked.
+
+    Example:
+        >>> detector_phrase("the small red star left of the ring", "noun")
+        'small red star'
+    """
+    if phrase == "whole":
+        return expression
+    read = parse_expression(expression)
+    return (read.head if phrase == "head" else read.noun_phrase) or expression
+
+
 def shown_picture(case: Case) -> np.ndarray:
     """The one frame of a case as it is shown: uint8 (H, W, 3) RGB, grey where nothing is."""
-    if case.shows == "nothing":
+    if case.is_blind:
         width_px, height_px = case.footage.size_px
         return np.full((height_px, width_px, 3), GREY, np.uint8)
     return case.footage.picture()
@@ -148,7 +250,4 @@ def ask_subject(subject: Subject, case: Case) -> Grounding:
             expression=case.expression,
             frame_time_s=case.footage.moment_s,
         )
-    # One frame of a video is asked as a picture, which has no time.
-    if grounding.frame_time_s is None:
-        return replace(grounding, frame_time_s=case.footage.moment_s)
     return grounding
