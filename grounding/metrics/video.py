@@ -6,12 +6,16 @@ last of a tube is a time at which it is absent.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from mmreason.grounding.metrics.arrays import paired_iou
+from mmreason.grounding.metrics.statistics import Interval, cluster_bootstrap
+from mmreason.grounding.results import Grounding, GroundingStatus
 from mmreason.grounding.tubes import Tube
 
 Clock = Literal["frames", "seconds"]
@@ -112,7 +116,7 @@ def _merge_times(a_s: np.ndarray, b_s: np.ndarray) -> np.ndarray:
 
 
 def _place(tube: Tube, times_s: np.ndarray) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """(index of the frame of the tube at each time, -1 for none; first and last time of the tube)"""
+    """(index of the tube's frame at each time, -1 for none; first and last time of the tube)"""
     index = np.full(len(times_s), -1)
     if not len(tube):
         return index, None
@@ -166,3 +170,157 @@ def viou(first: Tube, second: Tube, clock: Clock = "frames") -> float:
 def _weighted_ratio(values: np.ndarray, aligned: Aligned) -> float:
     whole = float(aligned.weights[aligned.union].sum())
     return float((values * aligned.weights).sum()) / whole if whole > 0 else 0.0
+
+
+def siou(predicted: Tube, truth: Tube) -> float:
+    """Mean IoU over the frames in which the target is to be seen: where, given when. NaN where it
+    never is. Boxes that are said at other times do not count here.
+
+    Example:
+        >>> from mmreason.grounding.boxes import Box
+        >>> truth = Tube.from_boxes([0.0, 0.2], [Box(0, 0, 8, 8), None])
+        >>> predicted = Tube.from_boxes([0.0, 0.2], [Box(0, 0, 8, 4), Box(0, 0, 8, 4)])
+        >>> siou(predicted, truth), viou(predicted, truth)
+        (0.5, 0.25)
+    """
+    aligned = align(predicted, truth)
+    return _mean(aligned.ious[aligned.in_second])
+
+
+def absent_frame_score(predicted: Tube, truth: Tube) -> float:
+    """Of the frames of `truth` in which the target is not to be seen, the share without a predicted
+    box. NaN where it always is to be seen.
+
+    Example:
+        >>> from mmreason.grounding.boxes import Box
+        >>> truth = Tube.from_boxes([0.0, 0.2, 0.4], [Box(0, 0, 8, 8), None, None])
+        >>> predicted = Tube.from_boxes([0.0, 0.2, 0.4], [None, Box(0, 0, 8, 4), None])
+        >>> absent_frame_score(predicted, truth)
+        0.5
+    """
+    aligned = align(predicted, truth)
+    _, covered = _place(truth, aligned.times_s)
+    if covered is None:
+        return math.nan
+    # Frames before and after the truth were not looked at by who made it.
+    inside = (aligned.times_s >= covered[0] - SAME_TIME_S) & (
+        aligned.times_s <= covered[1] + SAME_TIME_S
+    )
+    return _mean(~aligned.in_first[inside & ~aligned.in_second])
+
+
+def scored_tube(grounding: Grounding) -> Tube | None:
+    """The tube that a result is scored by: that of its first target. A tube without frames where
+    the target was looked for and is not there; None where nothing can be scored: not understood,
+    failed, or a target without a tube.
+
+    Example:
+        >>> from mmreason.grounding.results import Grounding, GroundingStatus
+        >>> scored_tube(Grounding(status=GroundingStatus.UNPARSED)) is None
+        True
+        >>> len(scored_tube(Grounding(status=GroundingStatus.NONE)))
+        0
+    """
+    if grounding.status is GroundingStatus.NONE:
+        return Tube.from_boxes([], [])
+    return grounding.targets[0].tube if grounding.targets else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoScores:
+    """The figures of spatio-temporal grounding, with intervals by video.
+
+    Those of "when" and "where" are over rows with a target; `n_acc` is over rows without.
+
+    Example:
+        >>> from mmreason.grounding.boxes import Box
+        >>> tube = Tube.from_boxes([0.0, 0.2], [Box(0, 0, 8, 8), None])
+        >>> scores = score_tubes([tube, None], [tube, tube])
+        >>> scores.m_viou.value, scores.viou_at[0.5].value, scores.without_tube
+        (0.5, 0.5, 1)
+    """
+
+    clock: Clock
+    m_tiou: Interval
+    m_viou: Interval
+    viou_at: dict[float, Interval]
+    """vIoU@R: the share of rows with vIoU > R (strictly, as in the literature)."""
+    m_siou: Interval
+    absent_frames: Interval
+    """Over rows in which the target is absent in some frame."""
+    n_acc: Interval
+    """Of rows in which the target is in no frame, the share that says so."""
+    t_acc: Interval
+    """Of rows with a target, the share with a box in some frame."""
+    without_tube: int
+    """Rows without a tube, which count as 0 everywhere: refused or not understood."""
+    vious: np.ndarray
+    """float64 (n,): of every row, 0 for those without a target; for paired tests."""
+
+
+def score_tubes(
+    predictions: Sequence[Tube | None],
+    truths: Sequence[Tube],
+    clusters: Sequence[object] | None = None,
+    *,
+    clock: Clock = "frames",
+    thresholds: Sequence[float] = (0.3, 0.5),
+) -> VideoScores:
+    """Score predicted tubes, None where there is none, against true ones; `clusters` names the
+    video of each row. A tube without frames says that the target is not there. Raises ValueError
+    where rows do not match or two tubes are on different clocks, with the number of the row."""
+    if len(predictions) != len(truths):
+        raise ValueError(
+            f"each row needs its prediction and its truth: {len(predictions)} predictions, "
+            f"{len(truths)} truths; a row that failed counts as None"
+        )
+    names = list(range(len(truths))) if clusters is None else list(clusters)
+    rows = [
+        _score_row(number, predicted, truth, clock)
+        for number, (predicted, truth) in enumerate(zip(predictions, truths, strict=True))
+    ]
+    tious, vious, sious, absent, has_box, said_none = (
+        np.array(column, np.float64) for column in (zip(*rows, strict=True) if rows else [()] * 6)
+    )
+    has_target = np.array([bool(truth.present.any()) for truth in truths], bool)
+
+    def interval(values: np.ndarray, counted: np.ndarray) -> Interval:
+        picked = np.flatnonzero(counted)
+        return cluster_bootstrap(values[picked], [names[i] for i in picked])
+
+    return VideoScores(
+        clock=clock,
+        m_tiou=interval(tious, has_target),
+        m_viou=interval(vious, has_target),
+        viou_at={r: interval((vious > r).astype(float), has_target) for r in thresholds},
+        m_siou=interval(sious, has_target),
+        absent_frames=interval(absent, ~np.isnan(absent)),
+        n_acc=interval(said_none, ~has_target),
+        t_acc=interval(has_box, has_target),
+        without_tube=sum(tube is None for tube in predictions),
+        vious=vious,
+    )
+
+
+def _score_row(
+    number: int, predicted: Tube | None, truth: Tube, clock: Clock
+) -> tuple[float, float, float, float, float, float]:
+    """tIoU, vIoU, sIoU, absent frames (NaN where none are), any box, said that it is not there."""
+    if predicted is None:
+        # Nothing was said, which is not the same as that nothing is there.
+        return 0.0, 0.0, 0.0, math.nan if truth.present.all() else 0.0, 0.0, 0.0
+    try:
+        scores = (
+            tube_tiou(predicted, truth, clock),
+            viou(predicted, truth, clock),
+            siou(predicted, truth),
+            absent_frame_score(predicted, truth),
+        )
+    except ValueError as error:
+        raise ValueError(f"row {number}: {error}") from error
+    has_box = bool(predicted.present.any())
+    return *scores, float(has_box), float(not has_box)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan

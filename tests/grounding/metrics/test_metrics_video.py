@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 
-from mmreason.grounding import Box, Tube
-from mmreason.grounding.metrics.video import tube_tiou, viou
+from mmreason.grounding import Box, Grounding, GroundingStatus, Target, Tube
+from mmreason.grounding.metrics.video import (
+    absent_frame_score,
+    score_tubes,
+    scored_tube,
+    siou,
+    tube_tiou,
+    viou,
+)
 from tests.grounding.metrics.reference import slow_tiou, slow_viou
 from tests.grounding.metrics.strategies import tube_strategy
 
@@ -70,3 +79,59 @@ def test_seconds_weigh_a_frame_by_how_long_it_is_shown() -> None:
     predicted = Tube.from_boxes(times_s, [None, BOX, None])
     assert viou(predicted, truth, "frames") == pytest.approx(1 / 3)
     assert viou(predicted, truth, "seconds") == pytest.approx(1 / 2)
+
+
+def test_where_given_when_does_not_ask_when() -> None:
+    truth, long = tube_of(3, 5), tube_of(0, 9)
+    assert siou(long, truth) == 1 and viou(long, truth) == pytest.approx(0.3)
+    assert siou(tube_of(3, 3), truth) == pytest.approx(1 / 3)
+
+
+def test_boxes_where_the_target_is_not_to_be_seen_lower_the_absent_frame_score() -> None:
+    truth = tube_of(3, 5)
+    assert absent_frame_score(truth, truth) == 1
+    assert absent_frame_score(tube_of(0, 9), truth) == 0
+    assert absent_frame_score(tube_of(0, 3), truth) == pytest.approx(4 / 7)
+    assert math.isnan(absent_frame_score(truth, tube_of(0, 9)))
+    # A frame that the truth does not cover is neither right nor wrong.
+    later = Tube.from_boxes([9.0], [BOX])
+    assert absent_frame_score(later, truth) == 1
+
+
+def test_viou_at_r_is_strict_as_in_the_literature() -> None:
+    half = Tube.from_boxes([0.0, 0.2], [BOX, None])
+    whole = Tube.from_boxes([0.0, 0.2], [BOX, BOX])
+    scores = score_tubes([half, whole], [whole, whole])
+    assert scores.viou_at[0.5].value == 0.5
+    assert scores.viou_at[0.3].value == 1
+
+
+def test_trap_9_a_failed_row_counts_as_0_also_where_nothing_is_to_be_said() -> None:
+    truth, nowhere, silent = tube_of(3, 5), tube_of(-1, -1), Tube.from_boxes([], [])
+    scores = score_tubes(
+        [truth, None, None, silent, truth, silent],
+        [truth, truth, nowhere, nowhere, nowhere, truth],
+        ["a", "a", "b", "b", "c", "c"],
+    )
+    assert (scores.m_viou.value, scores.m_viou.n) == (pytest.approx(1 / 3), 3)
+    assert (scores.n_acc.value, scores.n_acc.n) == (pytest.approx(1 / 3), 3)
+    assert scores.t_acc.value == pytest.approx(1 / 3)
+    # Right in all frames twice, in 7 of 10 once, silent once; failures twice 0.
+    assert scores.absent_frames.value == pytest.approx((1 + 0 + 0 + 1 + 0.7 + 1) / 6)
+    assert scores.without_tube == 2
+    assert scores.vious.tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_the_row_that_is_on_another_clock_is_named() -> None:
+    with pytest.raises(ValueError, match="row 1: two tubes on different clocks"):
+        score_tubes([tube_of(0, 3), tube_of(0, 3, rate_hz=3)], [tube_of(0, 3)] * 2)
+
+
+def test_what_a_result_is_scored_by() -> None:
+    tube = tube_of(0, 3)
+    found = Grounding(status=GroundingStatus.FOUND, targets=(Target(tube=tube),))
+    assert scored_tube(found) is tube
+    none = scored_tube(Grounding(status=GroundingStatus.NONE))
+    assert none is not None and not len(none)
+    for status in (GroundingStatus.UNPARSED, GroundingStatus.ERROR):
+        assert scored_tube(Grounding(status=status)) is None
