@@ -23,7 +23,6 @@ from mmreason.grounding.refadv.certify import Solver
 from mmreason.grounding.refadv.facts import measure, reverse_facts
 from mmreason.grounding.refadv.items import Item
 from mmreason.grounding.refadv.programs import (
-    Clause,
     Program,
     strip_negation,
     swap_bindings,
@@ -192,9 +191,7 @@ _READERS: dict[str, Callable[[Question, World], tuple[str, ...]]] = {
 }
 
 
-def _draw_meant(
-    question: Question, solver: Solver, readings: Sequence[Program]
-) -> tuple[str, ...]:
+def _draw_meant(question: Question, solver: Solver, readings: Sequence[Program]) -> tuple[str, ...]:
     """What the words mean; where they can mean several things, one of them."""
     meant = [solver.solve(program) for program in readings]
     if len(meant) == 1 and (len(meant[0]) != 1 and readings[0].quantifier == "every"):

@@ -25,7 +25,7 @@ from mmreason.cli.common import (
     result_console,
     show_progress,
 )
-from mmreason.cli.measuring import show_bar, split_names
+from mmreason.cli.measuring import read_seeds, show_bar, split_names
 
 if TYPE_CHECKING:
     from mmreason.evaluation.refadv.cases import Case
@@ -57,11 +57,11 @@ def eval_refadv(
         typer.Option(min=0, help="Draw items with this seed in place of the frozen set."),
     ] = None,
     descriptors: Annotated[
-        int | None, typer.Option("--descriptors", min=1, help="With --seed: descriptors an item.")
-    ] = None,
+        str, typer.Option(help="With --seed: descriptors of an expression, in turn.")
+    ] = "1-3",
     candidates: Annotated[
-        int | None, typer.Option("--candidates", min=2, help="With --seed: objects an item.")
-    ] = None,
+        str, typer.Option(help="With --seed: objects of a scene, in turn.")
+    ] = "4,6,8",
     families: Annotated[
         str | None, typer.Option(help="With --seed: families of expressions, between commas.")
     ] = None,
@@ -82,9 +82,7 @@ def eval_refadv(
     workers: Annotated[
         int, typer.Option(min=1, help="Cases at a time, for models behind a server.")
     ] = 1,
-    report: Annotated[
-        Path | None, typer.Option(help="Also write the page to this file.")
-    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Also write the page to this file.")] = None,
     table: Annotated[
         Path | None, typer.Option(help="Also write the tables to this file, as Markdown.")
     ] = None,
@@ -110,8 +108,8 @@ def eval_refadv(
             "--kind": kind,
             "--items": items if rows is None else None,
             "--seed": seed,
-            "--descriptors": descriptors,
-            "--candidates": candidates,
+            "--descriptors": None if seed is None else descriptors,
+            "--candidates": None if seed is None else candidates,
             "--families": families,
             "--variants": variants if variants != VARIANTS else None,
             "--shuffles": shuffles if shuffles > 1 else None,
@@ -181,41 +179,34 @@ def _make_items(
     kind: str,
     count: int,
     seed: int | None,
-    descriptors: int | None,
-    candidates: int | None,
+    descriptors: str,
+    candidates: str,
     families: str | None,
     variants: str,
     shuffles: int,
     folder: Path,
 ) -> Work:
-    from dataclasses import replace
-
     from mmreason.evaluation.refadv.cases import check_changes
-    from mmreason.evaluation.refadv.plan import ItemPlan, write_items
-    from mmreason.grounding.refadv import Knobs
+    from mmreason.evaluation.refadv.plan import ItemPlan, mix_knobs, write_items
     from mmreason.types import UsageError
 
     if kind not in ("image", "video"):
         raise UsageError(f"--kind must be image or video, got {kind!r}")
-    if seed is None and (descriptors or candidates or families):
-        raise UsageError(
-            "--descriptors, --candidates and --families are of drawn items: give --seed too"
-        )
-    values: dict[str, Any] = {"k": descriptors, "n": candidates}
-    values["families"] = tuple(split_names(families)) if families else None
-    try:
-        knobs = replace(Knobs(), **{k: v for k, v in values.items() if v is not None})
-        plan = ItemPlan(
-            kind=kind,
-            count=count,
-            seed=seed,
-            knobs=None if seed is None else knobs,
-            changes=check_changes(split_names(variants)),
-            shuffles=shuffles,
-        )
-        items = plan.items()
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    if seed is None and families:
+        raise UsageError("--families is of drawn items: give --seed too")
+    knobs = ()
+    if seed is not None:
+        counts = read_seeds(descriptors), read_seeds(candidates)
+        knobs = mix_knobs(kind, *counts, split_names(families or ""))
+    plan = ItemPlan(
+        kind=kind,
+        count=count,
+        seed=seed,
+        knobs=knobs,
+        changes=check_changes(split_names(variants)),
+        shuffles=shuffles,
+    )
+    items = plan.items()
     if not (folder / "items.jsonl").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         write_items(items, folder / "items.jsonl")
@@ -328,12 +319,13 @@ def show_diagnosis(
 def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     # Rich drops letters, and whole columns, that do not fit; a line that wraps loses nothing.
     console = result_console(least_width=TABLE_WIDTH)
-    table = Table(title if not header[0] else f"{title}: {header[0]}", box=None, pad_edge=False)
-    for name in header[1:]:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for name in header:
+        table.add_column(name, justify="right" if name != header[0] else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     print_line("")
+    print_line(title)
     console.print(table)
 
 

@@ -22,6 +22,7 @@ from mmreason.grounding.refadv.programs import (
 from mmreason.types import UsageError
 from mmreason.video.world import World
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One question to a subject, with all that scores the answer.

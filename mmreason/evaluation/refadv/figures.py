@@ -12,6 +12,7 @@ from mmreason.evaluation.public.intervals import ClusteredShare
 from mmreason.evaluation.refadv.outcomes import Outcome
 from mmreason.grounding.metrics.statistics import cluster_bootstrap, wilson_interval
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A mean or a share with its 95 % interval; NaN where nothing was measured.
@@ -131,9 +132,7 @@ def slope_in_log(outcomes: Sequence[Outcome]) -> Figure:
     slopes = _slopes(table[drawn].sum(1))
     low, high = np.nanquantile(slopes, (0.025, 0.975))
     value = float(_slopes(table.sum(0)[None])[0])
-    return Figure(
-        value=value, low=float(low), high=float(high), n=len(known), clusters=len(table)
-    )
+    return Figure(value=value, low=float(low), high=float(high), n=len(known), clusters=len(table))
 
 
 def _slopes(sums: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from typing import Any
 
 from mmreason.evaluation.refadv.cases import Case, item_cases
 from mmreason.evaluation.refadv.outcomes import Change, Kind
-from mmreason.grounding.refadv import Item, Knobs, generate
+from mmreason.grounding.refadv import Item, Knobs, generate, load_frozen
+from mmreason.grounding.refadv.generate import list_families
 from mmreason.json_lines import encode_json_line, require_json_lines
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
@@ -31,19 +32,23 @@ class ItemPlan:
     count: int
     seed: int | None
     """None for the frozen set."""
-    knobs: Knobs | None = None
-    """Of drawn items."""
+    knobs: tuple[Knobs, ...] = ()
+    """Of drawn items, in turn."""
     changes: tuple[Change, ...]
     shuffles: int = 1
 
     def items(self) -> tuple[Item, ...]:
         """The items. Raises UsageError where the frozen set has fewer."""
-        if self.seed is not None:
-            drawn = generate(
-                kind=self.kind, seed=self.seed, count=self.count, knobs=self.knobs or Knobs()
+        if self.seed is None:
+            return spread_items(load_frozen(self.kind), self.count)
+        knobs = self.knobs or (Knobs(),)
+        return tuple(
+            item
+            for i in range(self.count)
+            for item in generate(
+                kind=self.kind, seed=self.seed + i, count=1, knobs=knobs[i % len(knobs)]
             )
-            return tuple(drawn)
-        return spread_items(load_frozen(self.kind), self.count)
+        )
 
     def settings(self, items: Sequence[Item]) -> dict[str, Any]:
         """JSON types: all that moves a figure, with the items by their content."""
@@ -51,7 +56,7 @@ class ItemPlan:
             "kind": self.kind,
             "count": self.count,
             "seed": self.seed,
-            "knobs": None if self.knobs is None else asdict(self.knobs),
+            "knobs": [asdict(knobs) for knobs in self.knobs],
             "changes": list(self.changes),
             "shuffles": self.shuffles,
             "items_sha256": digest_items(items),
@@ -61,6 +66,32 @@ class ItemPlan:
         """Every item under every change, item by item."""
         for item in items:
             yield from item_cases(item, self.changes, shuffles=self.shuffles)
+
+
+def mix_knobs(
+    kind: Kind,
+    descriptors: Sequence[int],
+    candidates: Sequence[int],
+    families: Sequence[str] = (),
+    none_rate: float = 0.1,
+) -> tuple[Knobs, ...]:
+    """Every number of descriptors with every number of candidates, without and with negation;
+    those that no expression can have are left out. Raises UsageError where none is left."""
+    mixed: list[Knobs] = []
+    reason = ""
+    for k, n, negation in itertools.product(descriptors, candidates, (0, 1)):
+        try:
+            knobs = Knobs(
+                k=k, n=n, negation=negation, families=tuple(families), none_rate=none_rate
+            )
+            list_families(kind, knobs)
+        except ValueError as error:
+            reason = str(error)
+        else:
+            mixed.append(knobs)
+    if not mixed:
+        raise UsageError(f"no {kind} item can be drawn: {reason or 'give --descriptors'}")
+    return tuple(mixed)
 
 
 def spread_items(items: Sequence[Item], count: int) -> tuple[Item, ...]:

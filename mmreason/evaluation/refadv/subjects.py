@@ -79,6 +79,9 @@ class ReasonerSubject:
 
     def write_box(self, box: Box, size_px: tuple[int, int]) -> Box | None:
         """See `Subject`."""
+        from mmreason.grounding import parse_boxes
+        from mmreason.grounding.dialects.render import render_boxes
+
         clip = self._reasoner.model.clip
         seen_px = clip.frame_size_px(*size_px)
         dialect = clip.box_dialect

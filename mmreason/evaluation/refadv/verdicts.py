@@ -24,7 +24,7 @@ LEAST_ITEMS = 20
 _READS: tuple[tuple[str, Change, str], ...] = (
     ("reads the expression", "floor", 'the expression is replaced by "the one"'),
     ("looks at the picture", "blind", "every pixel is grey"),
-    ("reads word order", "shuffle", "its words are shuffled"),
+    ("depends on word order", "shuffle", "its words are shuffled"),
     ("needs every descriptor", "delete", "a descriptor is deleted"),
     ("sees motion", "single_frame", "one frame is shown in place of the video"),
 )
@@ -81,7 +81,13 @@ def shortcuts_of(tables: SubjectTables) -> tuple[Verdict, ...]:
 
 
 def _abilities(tables: SubjectTables) -> Iterator[Verdict]:
-    yield _above("beats chance", tables.right, tables.floor.value, "one of the candidates drawn")
+    yield _above(
+        "beats chance",
+        tables.right,
+        tables.floor.value,
+        "the right one is chosen",
+        "who draws one of the candidates",
+    )
     rows = {row.change: row for row in tables.changes if not row.detail}
     for name, change, what in _READS:
         if change in rows:
@@ -107,20 +113,17 @@ def _by_drop(name: str, row: ChangeRow, what: str) -> Verdict:
 
 def _by_twin(twin: TwinRow) -> Verdict:
     name, what, _ = _TWINS[twin.change]
-    if _is_thin(twin.both):
-        return Verdict(name=name, finding="not measured", why=_thin(twin.both))
-    return _above(
-        name, twin.both, twin.bound, f"who does not; right over each item and its twin, in which {what}"
-    )
+    right_over = f"right over each item and its twin, in which {what}"
+    return _above(name, twin.both, twin.bound, right_over, "who does not, at most,")
 
 
-def _above(name: str, figure: Figure, bound: float, of_whom: str) -> Verdict:
+def _above(name: str, figure: Figure, bound: float, what: str, of_whom: str) -> Verdict:
     if _is_thin(figure) or math.isnan(bound):
         return Verdict(name=name, finding="not measured", why=_thin(figure))
     return Verdict(
         name=name,
         finding="shown" if figure.low > bound else "not shown",
-        why=f"{figure.text} against at most {bound:.1%} of {of_whom}",
+        why=f"{what}: {figure.text}; {of_whom} reaches {bound:.1%}",
     )
 
 
