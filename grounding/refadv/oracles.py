@@ -81,7 +81,9 @@ def answer_question(name: OracleName, question: Question) -> tuple[str, ...]:
         return ()
     if name in _BY_PLACE:
         return _pick_by_place(_BY_PLACE[name], question)
-    return _READERS[name](question, question.world)
+    # A still clip shows nobody more than one frame.
+    is_frozen = question.world.playback == "frozen"
+    return _READERS["one-frame" if is_frozen else name](question, question.world)
 
 
 def denote_ids(item: Item, program: Program, world: World) -> tuple[str, ...]:
@@ -127,8 +129,6 @@ def find_lacking(item: Item) -> dict[str, tuple[str, ...]]:
 
 
 def _read_attributes(question: Question, world: World) -> tuple[str, ...]:
-    if world.playback == "frozen":
-        return _read_one_frame(question, world)
     return _draw_meant(question, read_scene(question.item, world), question.readings)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mmreason.evaluation.refadv.diagnosis import Diagnosis
     from mmreason.evaluation.refadv.subjects import Phrase, Subject
 
-TABLE_WIDTH = 190
+TABLE_WIDTH = 200
 _MOST_NAMED = 5
 """Bad rows and failed cases that are named on the terminal."""
 VARIANTS = "shuffle,delete,strip_negation,swap,reverse,single_frame,blind,floor"
@@ -65,6 +65,10 @@ def eval_refadv(
     families: Annotated[
         str | None, typer.Option(help="With --seed: families of expressions, between commas.")
     ] = None,
+    wording: Annotated[
+        str,
+        typer.Option(help="With --seed: varied, or first for one template and no synonyms."),
+    ] = "varied",
     variants: Annotated[
         str, typer.Option(help="How items are changed, between commas; none asks them as they are.")
     ] = VARIANTS,
@@ -111,6 +115,7 @@ def eval_refadv(
             "--descriptors": None if seed is None else descriptors,
             "--candidates": None if seed is None else candidates,
             "--families": families,
+            "--wording": wording if wording != "varied" else None,
             "--variants": variants if variants != VARIANTS else None,
             "--shuffles": shuffles if shuffles > 1 else None,
             "--rows": rows,
@@ -126,7 +131,16 @@ def eval_refadv(
             work = _read_rows(rows, images, variants, shuffles)
         else:
             work = _make_items(
-                kind, items, seed, descriptors, candidates, families, variants, shuffles, folder
+                kind=kind,
+                count=items,
+                seed=seed,
+                descriptors=descriptors,
+                candidates=candidates,
+                families=families,
+                wording=wording,
+                variants=variants,
+                shuffles=shuffles,
+                folder=folder,
             )
     for problem in work.problems[:_MOST_NAMED]:
         print_notice(f"not used: {problem}")
@@ -176,12 +190,14 @@ class Work:
 
 
 def _make_items(
+    *,
     kind: str,
     count: int,
     seed: int | None,
     descriptors: str,
     candidates: str,
     families: str | None,
+    wording: str,
     variants: str,
     shuffles: int,
     folder: Path,
@@ -197,7 +213,7 @@ def _make_items(
     knobs = ()
     if seed is not None:
         counts = read_seeds(descriptors), read_seeds(candidates)
-        knobs = mix_knobs(kind, *counts, split_names(families or ""))
+        knobs = mix_knobs(kind, *counts, split_names(families or ""), wording=wording)
     plan = ItemPlan(
         kind=kind,
         count=count,
@@ -319,7 +335,7 @@ def show_diagnosis(
 def _print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     # Rich drops letters, and whole columns, that do not fit; a line that wraps loses nothing.
     console = result_console(least_width=TABLE_WIDTH)
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
     for name in header:
         table.add_column(name, justify="right" if name != header[0] else "left", no_wrap=True)
     for row in rows:

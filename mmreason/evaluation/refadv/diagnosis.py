@@ -298,7 +298,7 @@ def _draw_curves(subjects: Sequence[SubjectDiagnosis]) -> str:
 
 
 def _percent(figure: Figure) -> str:
-    return figure.text if figure.n else "-"
+    return f"{figure.value:.1%}" if figure.n else "-"
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -127,7 +127,9 @@ class Outcome:
     """Of items with none or several targets: whether exactly those were given."""
     tube: TubeScores | None = None
     largest: bool | None = None
-    """Whether the picked candidate is the largest; None where nothing was picked."""
+    """Whether no candidate is larger than the picked one; None where nothing was picked."""
+    largest_of: int = 0
+    """How many candidates are as large as the largest."""
     central: bool | None = None
     first: bool | None = None
     """Whether it is the first that was drawn: the farthest."""

@@ -73,16 +73,25 @@ def mix_knobs(
     descriptors: Sequence[int],
     candidates: Sequence[int],
     families: Sequence[str] = (),
+    *,
+    wording: str = "varied",
     none_rate: float = 0.1,
 ) -> tuple[Knobs, ...]:
     """Every number of descriptors with every number of candidates, without and with negation;
     those that no expression can have are left out. Raises UsageError where none is left."""
     mixed: list[Knobs] = []
     reason = ""
+    if wording not in ("varied", "first"):
+        raise UsageError(f"the wording must be varied or first, got {wording!r}")
     for k, n, negation in itertools.product(descriptors, candidates, (0, 1)):
         try:
             knobs = Knobs(
-                k=k, n=n, negation=negation, families=tuple(families), none_rate=none_rate
+                k=k,
+                n=n,
+                negation=negation,
+                families=tuple(families),
+                none_rate=none_rate,
+                wording=wording,
             )
             list_families(kind, knobs)
         except ValueError as error:

@@ -74,6 +74,7 @@ def score_answer(
         exact=_is_exact(case, grounding, boxes),
         tube=tube_scores,
         largest=_is_extreme(picked, sizes),
+        largest_of=sum(size >= 0.99 * max(sizes.values()) for size in sizes.values()),
         central=_is_extreme(picked, _nearness(boxes, case.footage.size_px)),
         first=_is_extreme(picked, {name: -i for i, name in enumerate(boxes)}),
         ceiling=ceiling,
@@ -160,7 +161,9 @@ def _is_extreme(picked: str, values: Mapping[str, float]) -> bool | None:
     """Whether the picked candidate has the largest value."""
     if picked not in values:
         return None
-    return values[picked] >= max(values.values())
+    largest = max(values.values())
+    # Boxes are measured on pixels: equal sizes differ a little.
+    return values[picked] >= largest - 0.01 * abs(largest)
 
 
 def _nearness(boxes: Mapping[str, Box], size_px: tuple[int, int]) -> dict[str, float]:

@@ -170,9 +170,10 @@ def build_tables(outcomes: Sequence[Outcome]) -> SubjectTables:
 
 def _habits(on_candidate: Sequence[Outcome]) -> dict[str, Habit]:
     one_of_all = mean((o.cluster, 1 / o.facts.candidates) for o in on_candidate)
+    largest = mean((o.cluster, o.largest_of / o.facts.candidates) for o in on_candidate)
     hard = mean((o.cluster, o.facts.hard / o.facts.candidates) for o in on_candidate)
     return {
-        "largest": Habit(share(on_candidate, lambda o: o.largest is True), one_of_all),
+        "largest": Habit(share(on_candidate, lambda o: o.largest is True), largest),
         "central": Habit(share(on_candidate, lambda o: o.central is True), one_of_all),
         "first": Habit(share(on_candidate, lambda o: o.first is True), one_of_all),
         "hard": Habit(share(on_candidate, lambda o: o.pick == "hard"), hard),
