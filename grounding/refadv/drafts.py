@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
-from mmreason.grounding.refadv.programs import ATTRIBUTES, Clause, Program
+from mmreason.grounding.refadv.programs import ATTRIBUTES, Clause, ClauseKind, Program
 from mmreason.grounding.refadv.things import Thing, change
 from mmreason.video.world.script import Colour, Pattern, Shape, Size
 
@@ -93,8 +93,18 @@ class FamilyLimit:
 
 FAMILY_LIMITS: dict[str, FamilyLimit] = {
     "attribute": FamilyLimit(1, 4, 1),
+    "relation": FamilyLimit(2, 5, 3),
+    "ordinal": FamilyLimit(2, 5, 1, 8),
+    "same": FamilyLimit(2, 3, 2),
+    "count": FamilyLimit(2, 4, 2, 14),
     "motion": FamilyLimit(1, 5, 2, 12),
     "order": FamilyLimit(2, 5, 2, 12),
+    "sequence": FamilyLimit(1, 5, 2, 12),
+    "touch": FamilyLimit(1, 3, 3, 8),
+    "pass": FamilyLimit(1, 2, 3, 8),
+    "enter": FamilyLimit(1, 4, 2, 8),
+    "leave": FamilyLimit(1, 4, 2, 8),
+    "turn": FamilyLimit(1, 4, 3, 12),
 }
 
 
@@ -111,11 +121,6 @@ class Draft:
     program: Program
     things: list[Thing]
     """Without places, until they are found."""
-    zones: tuple[float, ...] | None = None
-    """Where `Thing.zone` lies along `axis`, in frame widths or heights."""
-    axis: str = "x"
-    spread: tuple[int, ...] = ()
-    """Indices of things that must lie apart along `axis`."""
     needs_swap: bool = False
     """Whether the same words, bound otherwise, must mean another object."""
 
@@ -139,6 +144,15 @@ def choose_attributes(rng: random.Random, count: int, options: Sequence[str]) ->
     else:
         chosen = set(rng.sample(names, count))
     return [attribute for attribute in ATTRIBUTES if attribute in chosen]
+
+
+def draw_twins(
+    rng: random.Random, target: Thing, names: Sequence[str], negation: int
+) -> tuple[dict[str, str], list[Clause]]:
+    """For every attribute the one other value that occurs, and what is said of the target."""
+    twins = {name: choose_other(rng, name, getattr(target, name)) for name in names}
+    clauses = [Clause(cast(ClauseKind, name), getattr(target, name)) for name in names]
+    return twins, add_negation(rng, clauses, twins) if negation else clauses
 
 
 def fill_scene(
@@ -176,6 +190,8 @@ def fill_scene(
 def add_negation(rng: random.Random, clauses: list[Clause], twins: dict[str, str]) -> list[Clause]:
     """One clause said by what its twin is: "not striped", or "red rather than blue"."""
     options = [i for i, clause in enumerate(clauses) if clause.kind in twins]
+    if not options:
+        return clauses
     index = rng.choice(options)
     clause = clauses[index]
     twin = twins[clause.kind]

@@ -84,11 +84,12 @@ def _generate_item(kind: ItemKind, seed: int, families: Sequence[str], knobs: Kn
     family = rng.choice(families)
     answer = _draw_answer(rng, knobs)
     for _ in range(_TRIES):
-        draft = _place(rng, (IMAGE_DRAFTS | VIDEO_DRAFTS)[family](rng, knobs))
-        if draft is None:
+        draft = _change_answer(rng, (IMAGE_DRAFTS | VIDEO_DRAFTS)[family](rng, knobs), answer)
+        things = find_places(rng, draft.things)
+        if things is None:
             continue
-        draft = _change_answer(rng, draft, answer)
-        if draft is not None and _keeps_promises(draft, answer):
+        draft = replace(draft, things=things)
+        if _keeps_promises(draft, answer):
             return _write_item(rng, kind, seed, family, answer, draft, knobs)
     raise RuntimeError(f"no {family} scene of {knobs} was found for seed {seed}")
 
@@ -100,28 +101,27 @@ def _draw_answer(rng: random.Random, knobs: Knobs) -> Answer:
     return "many" if draw < knobs.none_rate + knobs.multi_rate else "one"
 
 
-def _place(rng: random.Random, draft: Draft) -> Draft | None:
-    """The draft with a place for everything, and its things in any order of drawing."""
-    things = find_places(rng, draft)
-    return None if things is None else replace(draft, things=things)
-
-
-def _change_answer(rng: random.Random, draft: Draft, answer: Answer) -> Draft | None:
+def _change_answer(rng: random.Random, draft: Draft, answer: Answer) -> Draft:
     """The same scene with an expression that means nothing, or several."""
     if answer == "one":
         return draft
+    program = draft.program
     if answer == "many":
-        names = [name for name in list_descriptors(draft.program) if "." not in name]
-        program = delete_descriptor(draft.program, rng.choice(names))
         # What is picked by rank is always one.
-        if program.pick is not None or not program.clauses:
-            return None
-        return replace(draft, program=replace(program, quantifier="every"))
-    # The target looks or does as one of its witnesses: every clause is still true of some.
+        names = [name for name in list_descriptors(program) if "." not in name]
+        name = "pick" if program.pick is not None else rng.choice(names)
+        return replace(
+            draft, program=replace(delete_descriptor(program, name), quantifier="every")
+        )
+    # The target looks and does as one of its witnesses: every clause is still true of some.
     target, *rest = draft.things
-    witness = rng.choice(rest)
-    turned = make_like(target, witness)
-    return replace(draft, things=[turned, *rest])
+    things = [make_like(target, rng.choice(rest)), *rest]
+    if program.pick is not None:
+        # One rank more than there are.
+        members = denote(replace(program, pick=None), things)
+        pick = replace(program.pick, rank=len(members) + 1)
+        program = replace(program, pick=pick)
+    return replace(draft, program=program, things=things)
 
 
 def _keeps_promises(draft: Draft, answer: Answer) -> bool:

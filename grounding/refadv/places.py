@@ -6,16 +6,13 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmreason.grounding.refadv.drafts import Draft
-from mmreason.grounding.refadv.things import ASPECT, LEAST_APART, Thing
+from mmreason.grounding.refadv.things import ASPECT, Rectangle, Thing
 
 TRIES = 40
 MARGIN = 0.02
 """Frame heights between two things, and to the edge of the frame."""
 _SCALES = ((4, 0.85), (6, 0.66), (8, 0.58), (12, 0.47), (20, 0.36))
 """Of all things of a scene, by how many there are at most."""
-
-Rectangle = tuple[float, float, float, float]
 
 
 def choose_scale(count: int) -> float:
@@ -28,13 +25,13 @@ def choose_scale(count: int) -> float:
     return next((scale for most, scale in _SCALES if count <= most), 0.3)
 
 
-def find_places(rng: random.Random, draft: Draft) -> list[Thing] | None:
+def find_places(rng: random.Random, things: Sequence[Thing]) -> list[Thing] | None:
     """The things with places where nothing meets anything on its way; None where none is found.
 
     Every start lies where a travel to either side would stay inside the frame, so that in the first
     frame no place tells who will go where.
     """
-    things, scale = draft.things, choose_scale(len(draft.things))
+    scale = choose_scale(len(things))
     reach_x = max((t.travel for t in things if t.value in ("left", "right")), default=0.0)
     reach_y = max((t.travel for t in things if t.value in ("up", "down")), default=0.0)
     placed: list[Thing | None] = [None] * len(things)
@@ -43,49 +40,35 @@ def find_places(rng: random.Random, draft: Draft) -> list[Thing] | None:
     for index in rng.sample(range(len(things)), len(things)):
         thing = things[index]
         edge = thing.radius(scale) + MARGIN
+        x_low, x_high = edge + reach_x, ASPECT - edge - reach_x
+        y_low, y_high = edge + reach_y, 1 - edge - reach_y
+        if thing.within is not None:
+            left, top, right, bottom = thing.within
+            x_low, x_high = max(x_low, ASPECT * left), min(x_high, ASPECT * right)
+            y_low, y_high = max(y_low, top), min(y_high, bottom)
+        left, top, right, bottom = _sweep(thing, scale)
         for _ in range(TRIES):
-            x = rng.uniform(edge + reach_x, ASPECT - edge - reach_x)
-            y = rng.uniform(edge + reach_y, 1 - edge - reach_y)
-            if draft.zones is not None and thing.zone >= 0:
-                middle = draft.zones[thing.zone] + rng.uniform(-0.04, 0.04)
-                x, y = (ASPECT * middle, y) if draft.axis == "x" else (x, middle)
-            trial = replace(thing, x=round(x, 4), y=round(y, 4))
-            rectangle = _sweep(trial, scale)
+            x = round(x_low + (x_high - x_low) * rng.random(), 4)
+            y = round(y_low + (y_high - y_low) * rng.random(), 4)
+            rectangle = (x - left, y - top, x + right, y + bottom)
             if not any(_meet(rectangle, other) for other in swept):
-                placed[index] = trial
+                placed[index] = replace(thing, x=x, y=y)
                 swept.append(rectangle)
                 break
         else:
             return None
-    found = [thing for thing in placed if thing is not None]
-    return found if is_spread([found[index] for index in draft.spread], draft.axis) else None
-
-
-def is_spread(things: Sequence[Thing], axis: str) -> bool:
-    """Whether all lie far enough apart along an axis to be put in order.
-
-    Example:
-        >>> is_spread([Thing(x=0.2), Thing(x=0.3)], "x")
-        False
-    """
-    span = ASPECT if axis == "x" else 1.0
-    values = sorted(getattr(thing, axis) for thing in things)
-    return all(b - a >= LEAST_APART * span for a, b in zip(values, values[1:], strict=False))
+    return [thing for thing in placed if thing is not None]
 
 
 def _sweep(thing: Thing, scale: float) -> Rectangle:
-    """What a thing covers on its way: x1, y1, x2, y2."""
+    """How far a thing reaches on its way, from where it starts: left, top, right, bottom."""
     radius = thing.radius(scale) + MARGIN / 2
-    x1 = x2 = thing.x
-    y1 = y2 = thing.y
+    reach = {"left": radius, "up": radius, "right": radius, "down": radius}
     if thing.event == "moves":
-        x1 -= thing.travel if thing.value == "left" else 0.0
-        x2 += thing.travel if thing.value == "right" else 0.0
-        y1 -= thing.travel if thing.value == "up" else 0.0
-        y2 += thing.travel if thing.value == "down" else 0.0
+        reach[thing.value] += thing.travel
     elif thing.event in ("enters", "leaves"):
-        x1, x2 = (-1.0, x2) if thing.value == "left" else (x1, ASPECT + 1.0)
-    return x1 - radius, y1 - radius, x2 + radius, y2 + radius
+        reach[thing.value] = 2 * ASPECT
+    return reach["left"], reach["up"], reach["right"], reach["down"]
 
 
 def _meet(a: Rectangle, b: Rectangle) -> bool:

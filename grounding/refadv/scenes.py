@@ -27,15 +27,13 @@ def shuffle_draft(rng: random.Random, draft: Draft) -> Draft:
     order = rng.sample(range(len(draft.things)), len(draft.things))
     place = {old: new for new, old in enumerate(order)}
     things = [draft.things[old] for old in order]
-    return replace(
-        draft, things=[replace(t, partner=place.get(t.partner, -1)) for t in things], spread=()
-    )
+    return replace(draft, things=[replace(t, partner=place.get(t.partner, -1)) for t in things])
 
 
 def make_like(target: Thing, witness: Thing) -> Thing:
-    """The target, with the look and the deeds of a witness, where it was."""
+    """The target, with the look and the deeds of a witness, where and when it was."""
     return replace(
-        witness, x=target.x, y=target.y, onset_s=target.onset_s, length_s=target.length_s
+        witness, within=target.within, onset_s=target.onset_s, length_s=target.length_s
     )
 
 

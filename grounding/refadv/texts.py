@@ -172,9 +172,16 @@ def _noun_phrase(parts: _Parts, wording: Wording, *, plural: bool = False) -> li
 def _that_words(later: Sequence[Named], wording: Wording, *, plural: bool = False) -> list[Token]:
     """`that is not striped and moves left`."""
     tokens: list[Token] = []
+    simple = [named for named in later if named[1].kind in ATTRIBUTES]
     for index, (name, clause) in enumerate(later):
-        tokens += _plain("that") if index == 0 else _plain("and", "that")
-        tokens += _predicate(name, clause, wording, plural)
+        predicate = _predicate(name, clause, wording, plural)
+        if 0 < index < len(simple):
+            # "that is large, red and striped": one verb for all.
+            tokens += _plain("and" if index == len(simple) - 1 else ",")
+            tokens += predicate[1:]
+        else:
+            tokens += _plain("and", "that") if index else _plain("that")
+            tokens += predicate
     return tokens
 
 
@@ -202,13 +209,8 @@ def _predicate(name: str, clause: Clause, wording: Wording, plural: bool) -> lis
     if clause.kind == "count":
         attribute, number = clause.value.split()
         count = _NUMBERS[int(number)]
-        phrase = wording.choose(
-            "count",
-            (
-                f"one of exactly {count} of one {attribute}",
-                f"in a group of exactly {count} of the same {attribute}",
-            ),
-        )
+        phrase = wording.choose("count", ("one of exactly {} things of the same", "in a group of exactly {} of one"))
+        phrase = f"{phrase.format(count)} {attribute}"
         return [*_plain(be), *_tag(phrase, name)]
     return _event_words(name, clause, wording, plural)
 

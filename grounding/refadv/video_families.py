@@ -10,10 +10,9 @@ from dataclasses import replace
 from mmreason.grounding.refadv.drafts import (
     Draft,
     Knobs,
-    add_negation,
     choose_attributes,
-    choose_other,
     draw_look,
+    draw_twins,
 )
 from mmreason.grounding.refadv.programs import ATTRIBUTES, Clause, Pick, Program
 from mmreason.grounding.refadv.things import OPPOSITE, Thing, change
@@ -81,10 +80,7 @@ def _draw_target(
     """A look, `count` attributes that are said of it, their twins, and the clauses."""
     target = draw_look(rng)
     names = choose_attributes(rng, count, ATTRIBUTES)
-    twins = {name: choose_other(rng, name, getattr(target, name)) for name in names}
-    clauses = [Clause(name, getattr(target, name)) for name in names]  # type: ignore[arg-type]
-    if knobs.negation and names:
-        clauses = add_negation(rng, clauses, twins)
+    twins, clauses = draw_twins(rng, target, names, knobs.negation)
     return target, names, twins, clauses
 
 
