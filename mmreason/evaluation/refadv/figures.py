@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,12 +23,25 @@ class Figure:
         '50.0% (40.0 to 60.0)'
     """
 
-    value: float
-    low: float
-    high: float
+    JSON_PROPERTIES: ClassVar = ("estimate", "interval")
+
+    value: float = field(metadata={"json": False})
+    low: float = field(metadata={"json": False})
+    high: float = field(metadata={"json": False})
     n: int
+    """Items, or pairs of them."""
     clusters: int
     """Pictures or videos."""
+
+    @property
+    def estimate(self) -> float | None:
+        """The mean or share; null where nothing was measured."""
+        return None if math.isnan(self.value) else self.value
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """At 95 %; null where nothing, or one picture or video, was measured."""
+        return None if math.isnan(self.low) else (self.low, self.high)
 
     @property
     def text(self) -> str:

@@ -153,6 +153,13 @@ def _holds_among_many(tables: SubjectTables) -> Verdict:
 
 
 def _shortcuts(tables: SubjectTables) -> Iterator[Verdict]:
+    given = tables.target_accuracy
+    if not _is_thin(given) and given.high < 0.5:
+        yield Verdict(
+            name="declines what is there",
+            finding="shortcut shown",
+            why=f"something is given in {given.text} of the items that refer to something",
+        )
     for twin in tables.twins:
         _, what, shortcut = _TWINS[twin.change]
         # More than half of the answers stay where every one of them should move.
