@@ -20,6 +20,7 @@ from mmreason.grounding.refadv.programs import (
     Program,
     delete_descriptor,
     list_descriptors,
+    list_needed,
     strip_negation,
     swap_bindings,
 )
@@ -270,7 +271,9 @@ def _write_certificate(item: Item, solver: Solver) -> Certificate:
     return Certificate(
         answer="one" if len(targets) == 1 else ("many" if targets else "none"),
         unique=solver.solve(program) == targets,
-        irredundant=all(ids != targets for ids in without.values()),
+        irredundant=all(
+            without[name] != targets for name in list_needed(program, any_fits=bool(targets))
+        ),
         global_min=_fewest_attributes(solver, targets),
         witnesses=tuple((name, ids[0] if ids else "") for name, ids in deleted.items()),
         hardest_id=hardest_id,

@@ -20,6 +20,7 @@ from mmreason.grounding.refadv.places import find_places
 from mmreason.grounding.refadv.programs import (
     delete_descriptor,
     list_descriptors,
+    list_needed,
     strip_negation,
     swap_bindings,
 )
@@ -134,9 +135,8 @@ def _keeps_promises(draft: Draft, answer: Answer) -> bool:
         return False
     if answer == "many" and (len(meant) < 2 or 0 not in meant or len(meant) == len(things)):
         return False
-    if any(
-        denote(delete_descriptor(program, n), things) == meant for n in list_descriptors(program)
-    ):
+    needed = list_needed(program, any_fits=bool(meant))
+    if any(denote(delete_descriptor(program, name), things) == meant for name in needed):
         return False
     stripped = strip_negation(program)
     if stripped is not None and answer == "one":

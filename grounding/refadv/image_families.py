@@ -82,12 +82,12 @@ def draft_relation(rng: random.Random, knobs: Knobs) -> Draft:
         replace(target, within=far),
         replace(twin_landmark, within=end),
     ]
-    fillers = [replace(target, within=far)]
+    fillers = [replace(target, within=zone) for zone in (far, end)]
     fillers += [
         replace(change(target, name, twins[name]), within=zone)
         for name in names
         if name != swapped
-        for zone in (near, far)
+        for zone in (near, far, end)
     ]
     things += rng.choices(fillers, k=knobs.n - len(things))
     said = tuple(_say(landmark, name) for name in ("colour", "shape"))
