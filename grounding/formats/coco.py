@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mmreason.grounding.boxes import Box
@@ -31,7 +30,6 @@ from mmreason.grounding.formats.rows import (
     read_boxes,
     read_guarded,
 )
-from mmreason.grounding.formats.sources import read_document, source_name
 
 _ROW_FIELDS = ("row_id", "split", "tags")
 """Of an entry of `images`, which others pass over; with them nothing of a row is lost."""
@@ -75,13 +73,8 @@ def _by_id(values: Any, text: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def read_coco(path: Path) -> Iterator[Reading]:
-    """Rows of a COCO file: one a captioned entry of `images`, else one a class in an image."""
-    yield from parse_coco(read_document(path), source_name(path))
-
-
 def parse_coco(document: Any, source: str) -> Iterator[Reading]:
-    """The same of its value."""
+    """Rows of a COCO document: one a captioned entry of `images`, else one a class in an image."""
     index = CocoIndex.of(document, source)
     by_image: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
     for number, annotation in enumerate(document["annotations"], start=1):
@@ -99,7 +92,7 @@ def parse_coco(document: Any, source: str) -> Iterator[Reading]:
         annotations = by_image[str(image["id"])]
         if "caption" in image:
             yield from read_guarded(
-                source, number, lambda: [_read_caption(source, number, image, annotations, index)]
+                source, number, _read_caption, source, number, image, annotations, index
             )
         else:
             yield from _read_classes(source, image, annotations, index)
@@ -111,14 +104,14 @@ def _read_caption(
     image: dict[str, Any],
     annotations: Sequence[tuple[int, dict[str, Any]]],
     index: CocoIndex,
-) -> ReferringRow:
+) -> list[ReferringRow]:
     size_px = get_optional_size(image)
     targets = [annotation for _, annotation in annotations if not _is_empty(annotation)]
     boxes, notes = read_boxes(
         [get_field(annotation, "bbox") for annotation in targets], size_px, xywh=True
     )
     names = {index.categories.get(str(target.get("category_id")), "") for target in targets}
-    return ReferringRow(
+    row = ReferringRow(
         source=source,
         row=number,
         row_id=str(image.get("row_id", image["id"])),
@@ -134,6 +127,7 @@ def _read_caption(
         tags=check_object(image.get("tags", {}), "'tags'"),
         notes=notes,
     )
+    return [row]
 
 
 def _is_empty(annotation: Mapping[str, Any]) -> bool:
@@ -157,7 +151,8 @@ def _read_classes(
         elif not annotation.get("iscrowd"):
             by_class[category].append((number, annotation))
     for category, numbered in by_class.items():
-        boxes, notes = [], []
+        boxes: list[Box] = []
+        notes: list[str] = []
         for number, annotation in numbered:
             try:
                 size_px = get_optional_size(image)
@@ -167,26 +162,36 @@ def _read_classes(
                 continue
             boxes.append(box)
             notes += [note] if note else []
-        name = index.categories[category]
         if boxes:
+            name, first = index.categories[category], numbered[0][0]
+            row_id = f"{image['id']}:{category}"
             yield from read_guarded(
-                source,
-                numbered[0][0],
-                lambda: [
-                    ReferringRow(
-                        source=source,
-                        row=numbered[0][0],
-                        row_id=f"{image['id']}:{category}",
-                        form=Form.COCO,
-                        expression=name,
-                        image=get_text(image, "file_name"),
-                        size_px=get_optional_size(image),
-                        boxes_px=tuple(boxes),
-                        category=name,
-                        notes=tuple(notes),
-                    )
-                ],
+                source, first, _class_row, source, first, row_id, name, image, boxes, notes
             )
+
+
+def _class_row(
+    source: str,
+    number: int,
+    row_id: str,
+    name: str,
+    image: dict[str, Any],
+    boxes: Sequence[Box],
+    notes: Sequence[str],
+) -> list[ReferringRow]:
+    row = ReferringRow(
+        source=source,
+        row=number,
+        row_id=row_id,
+        form=Form.COCO,
+        expression=name,
+        image=get_text(image, "file_name"),
+        size_px=get_optional_size(image),
+        boxes_px=tuple(boxes),
+        category=name,
+        notes=tuple(notes),
+    )
+    return [row]
 
 
 def to_coco(rows: Sequence[ReferringRow]) -> dict[str, Any]:
@@ -248,4 +253,3 @@ def coco_box(
         )
     box, note = read_box(get_field(annotation, "bbox"), size_px, xywh=True)
     return annotation, box, note
-

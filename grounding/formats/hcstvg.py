@@ -33,12 +33,10 @@ _CAPTIONS = ("English", "caption")
 def read_hcstvg(document: dict[str, Any], source: str) -> Iterator[Reading]:
     """One row a clip: its tube by frames, its span by the seconds that the row gives."""
     for number, (video, values) in enumerate(document.items(), start=1):
-        yield from read_guarded(
-            source, number, lambda v=values, n=number, name=video: [_read_clip(name, v, n, source)]
-        )
+        yield from read_guarded(source, number, _read_clip, video, values, number, source)
 
 
-def _read_clip(video: str, values: Any, number: int, source: str) -> ReferringRow:
+def _read_clip(video: str, values: Any, number: int, source: str) -> list[ReferringRow]:
     if not isinstance(values, dict):
         raise BadRow(f"{video!r} must be an object of fields, found {describe(values)}")
     size = values.get("img_size")
@@ -72,7 +70,7 @@ def _read_clip(video: str, values: Any, number: int, source: str) -> ReferringRo
             f"at {first / fps_hz:g} s"
         )
     caption = next((name for name in _CAPTIONS if values.get(name)), _CAPTIONS[-1])
-    return ReferringRow(
+    row = ReferringRow(
         source=source,
         row=number,
         row_id=video,
@@ -86,3 +84,4 @@ def _read_clip(video: str, values: Any, number: int, source: str) -> ReferringRo
         tags={"fps_hz": fps_hz, "frame_count": frame_count},
         notes=tuple(notes),
     )
+    return [row]

@@ -3,45 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmreason.grounding.formats.rows import (
     BadRow,
     Form,
+    NumberedRows,
     Reading,
     ReferringRow,
-    RowError,
     check_number,
     describe,
     get_list,
     get_object,
     read_boxes,
-    read_guarded,
+    read_each,
 )
 
 _PLACE = re.compile(r"<(ref-object|bbox)>")
 _PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
-def read_ms_swift(
-    rows: Iterable[tuple[int, dict[str, Any] | str]], source: str, folder: Path
-) -> Iterator[Reading]:
+def read_ms_swift(rows: NumberedRows, source: str, folder: Path) -> Iterator[Reading]:
     """One row a text of `objects.ref`, with the boxes that stand after its place in the messages.
     Boxes of 0..1 (`norm1`) need the size of the image, which is read from the file in `folder`."""
-    for number, values in rows:
-        if isinstance(values, str):
-            yield RowError(source, number, values)
-        else:
-            yield from read_guarded(
-                source, number, lambda v=values, n=number: _read_row(v, n, source, folder)
-            )
+    return read_each(rows, source, partial(_read_row, source=source, folder=folder))
 
 
-def _read_row(
-    values: dict[str, Any], number: int, source: str, folder: Path
-) -> list[ReferringRow]:
+def _read_row(values: dict[str, Any], number: int, source: str, folder: Path) -> list[ReferringRow]:
     objects = get_object(values, "objects")
     texts, boxes = get_list(objects, "ref"), get_list(objects, "bbox")
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from mmreason.grounding.formats.rows import (
     BadRow,
     Form,
     FormError,
+    NumberedRows,
     Reading,
     ReferringRow,
-    RowError,
     check_object,
     get_expression,
     get_field,
@@ -23,25 +24,17 @@ from mmreason.grounding.formats.rows import (
     get_size,
     get_text,
     read_boxes,
-    read_guarded,
+    read_each,
 )
 
 _ROW_FIELDS = ("row_id", "group_id", "category", "split", "tags")
 """Beside ODVG's own fields, which its readers pass over; with them nothing of a row is lost."""
 
 
-def read_odvg(
-    rows: Iterable[tuple[int, dict[str, Any] | str]], source: str
-) -> Iterator[Reading]:
+def read_odvg(rows: NumberedRows, source: str) -> Iterator[Reading]:
     """One row a phrase of a caption, or a class: regions of one phrase are its targets. A caption
     without regions refers to nothing in the image."""
-    for number, values in rows:
-        if isinstance(values, str):
-            yield RowError(source, number, values)
-        else:
-            yield from read_guarded(
-                source, number, lambda v=values, n=number: _read_line(v, n, source)
-            )
+    return read_each(rows, source, partial(_read_line, source=source))
 
 
 def _read_line(values: dict[str, Any], number: int, source: str) -> list[ReferringRow]:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,6 +14,7 @@ from mmreason.grounding.boxes import Box, iou
 from mmreason.grounding.formats.rows import (
     BadRow,
     Form,
+    NumberedRows,
     Reading,
     ReferringRow,
     RowError,
@@ -25,7 +27,7 @@ from mmreason.grounding.formats.rows import (
     get_size,
     get_text,
     read_boxes,
-    read_guarded,
+    read_each,
 )
 from mmreason.grounding.formats.sources import read_lines, read_parquet, source_name
 
@@ -39,17 +41,9 @@ BoxFormat = Literal["abs_xyxy", "norm_1000_xyxy", "norm_1_xyxy"]
 HIT_IOU = 0.5
 
 
-def read_ref_adv(
-    rows: Iterable[tuple[int, dict[str, Any] | str]], source: str
-) -> Iterator[Reading]:
+def read_ref_adv(rows: NumberedRows, source: str) -> Iterator[Reading]:
     """Rows of Ref-Adv; `row_id` is its `row_idx`, which counts from 0."""
-    for number, values in rows:
-        if isinstance(values, str):
-            yield RowError(source, number, values)
-        else:
-            yield from read_guarded(
-                source, number, lambda v=values, n=number: [_read_row(v, n, source)]
-            )
+    return read_each(rows, source, partial(_read_row, source=source))
 
 
 def read_ref_adv_parquet(path: Path) -> Iterator[Reading]:
@@ -57,22 +51,20 @@ def read_ref_adv_parquet(path: Path) -> Iterator[Reading]:
     return read_ref_adv(read_parquet(path, COLUMNS), source_name(path))
 
 
-def _read_row(values: dict[str, Any], number: int, source: str) -> ReferringRow:
+def _read_row(values: dict[str, Any], number: int, source: str) -> list[ReferringRow]:
     size_px = get_size(values)
     solution = get_field(values, "solution")
     if not isinstance(solution, list | tuple):
         raise BadRow(f"'solution' must be four numbers, found {describe(solution)}")
     is_nested = bool(solution) and isinstance(solution[0], list | tuple)
-    boxes, notes = read_boxes(
-        solution if is_nested else [solution] if solution else [], size_px
-    )
+    boxes, notes = read_boxes(solution if is_nested else [solution] if solution else [], size_px)
     tags: dict[str, Any] = {"image_source": get_optional_text(values, "image_source")}
     if values.get("distractors") is not None:
         tags["distractors"] = count_distractors(values["distractors"])
     for name, column in (("negation", "use_negation"), ("human_authored", "human_authored")):
         if values.get(column) is not None:
             tags[name] = bool(values[column])
-    return ReferringRow(
+    row = ReferringRow(
         source=source,
         row=number,
         row_id=str(number - 1),
@@ -84,6 +76,7 @@ def _read_row(values: dict[str, Any], number: int, source: str) -> ReferringRow:
         tags=tags,
         notes=notes,
     )
+    return [row]
 
 
 def count_distractors(value: Any) -> int:

@@ -43,10 +43,11 @@ PICKLE_SUFFIXES = (".p", ".pkl", ".pickle")
 _NO_TARGET = -1
 
 
-def read_references(path: Path, instances: Path | None = None) -> Iterator[Reading]:
-    """One row a sentence of each reference. `instances` is COCO's file of boxes, by default
-    `instances.json` beside `path`. Raises FormError where one of the two cannot be read."""
-    references = load_references(path)
+def parse_references(
+    references: list[Any], path: Path, instances: Path | None = None
+) -> Iterator[Reading]:
+    """One row a sentence of each reference of `path`. `instances` is COCO's file of boxes, by
+    default `instances.json` beside it. Raises FormError where that cannot be read."""
     boxes_path = path.with_name(INSTANCES) if instances is None else instances
     if not boxes_path.is_file():
         raise FormError(
@@ -91,23 +92,26 @@ def _read_reference(
         yield RowError(source, number, str(error))
         return
     for sentence in sentences:
+        yield from read_guarded(
+            source, number, _read_sentence, source, number, values, sentence, target
+        )
 
-        def read(sentence: Any = sentence) -> list[ReferringRow]:
-            fields = check_object(sentence, "a sentence")
-            sentence_id = get_optional_text(fields, "sent_id")
-            reference_id = get_optional_text(values, "ref_id") or str(number)
-            return [
-                ReferringRow(
-                    source=source,
-                    row=number,
-                    row_id=f"{reference_id}:{sentence_id}" if sentence_id else reference_id,
-                    expression=get_expression(fields, "sent" if "sent" in fields else "raw"),
-                    tags={"reference": reference_id},
-                    **target,
-                )
-            ]
 
-        yield from read_guarded(source, number, read)
+def _read_sentence(
+    source: str, number: int, values: dict[str, Any], sentence: Any, target: dict[str, Any]
+) -> list[ReferringRow]:
+    fields = check_object(sentence, "a sentence")
+    sentence_id = get_optional_text(fields, "sent_id")
+    reference_id = get_optional_text(values, "ref_id") or str(number)
+    row = ReferringRow(
+        source=source,
+        row=number,
+        row_id=f"{reference_id}:{sentence_id}" if sentence_id else reference_id,
+        expression=get_expression(fields, "sent" if "sent" in fields else "raw"),
+        tags={"reference": reference_id},
+        **target,
+    )
+    return [row]
 
 
 def _read_target(values: dict[str, Any], index: CocoIndex) -> dict[str, Any]:

@@ -7,7 +7,7 @@ read at all raises `FormError`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -162,14 +162,29 @@ Reading = ReferringRow | RowError
 """What readers give for each row."""
 
 
+NumberedRows = Iterable[tuple[int, dict[str, Any] | str]]
+"""Rows of a file with their numbers, each an object of fields or why it is none."""
+
+
 def read_guarded(
-    source: str, number: int, read: Callable[[], Sequence[ReferringRow]]
+    source: str, number: int, read: Callable[..., Sequence[ReferringRow]], *arguments: Any
 ) -> Iterator[Reading]:
     """The rows that `read` makes of row `number`, or why it makes none."""
     try:
-        yield from read()
+        yield from read(*arguments)
     except BadRow as error:
         yield RowError(source, number, str(error))
+
+
+def read_each(
+    rows: NumberedRows, source: str, read: Callable[[dict[str, Any], int], Sequence[ReferringRow]]
+) -> Iterator[Reading]:
+    """What `read` makes of each row and its number."""
+    for number, values in rows:
+        if isinstance(values, str):
+            yield RowError(source, number, values)
+        else:
+            yield from read_guarded(source, number, read, values, number)
 
 
 # What follows reads fields of a row: each raises BadRow that names the field and what is there.
@@ -304,9 +319,13 @@ def read_box(
     clipped = box.clip(width, height)
     if clipped.area_px2 <= 0:
         raise BadRow(f"{name} {corners} lies outside the image of {width} x {height}")
-    return (box, "") if clipped == box else (
-        Box(*(float(number) for number in clipped.xyxy)),
-        f"{name} {corners} was clipped to {width} x {height}",
+    return (
+        (box, "")
+        if clipped == box
+        else (
+            Box(*(float(number) for number in clipped.xyxy)),
+            f"{name} {corners} was clipped to {width} x {height}",
+        )
     )
 
 

@@ -79,18 +79,15 @@ class _Boxes:
         return self.last[1]
 
 
-def read_vidstg(path: Path, boxes: Path | None = None) -> Iterator[Reading]:
-    """One row a caption and a question. `boxes` is a folder of VidOR's files or one file of all
-    videos, by default `NAME.vidor.json` beside `path`."""
+def parse_vidstg(document: list[Any], path: Path, boxes: Path | None = None) -> Iterator[Reading]:
+    """One row a caption and a question of the list in `path`. `boxes` is a folder of VidOR's files
+    or one file of all videos, by default `NAME.vidor.json` beside `path`."""
     boxes_path = path.with_suffix(BOXES_SUFFIX) if boxes is None else boxes
     if not boxes_path.exists():
         raise FormError(
             f"{path}: boxes of VidSTG are in VidOR's annotations; give their folder or file "
             f"(there is no {boxes_path.name})"
         )
-    document = read_document(path)
-    if not isinstance(document, list):
-        raise FormError(f"{path}: expected a list of videos, found {describe(document)}")
     opened, source = _Boxes.open(boxes_path), source_name(path)
     for number, values in number_rows(document):
         if isinstance(values, str):
@@ -114,9 +111,15 @@ def _read_entry(
             yield from read_guarded(
                 source,
                 number,
-                lambda s=sentence, k=kind, p=place: [
-                    _read_sentence(values, s, k, f"{number}:{p}", number, source, boxes, tubes)
-                ],
+                _read_sentence,
+                values,
+                sentence,
+                kind,
+                f"{number}:{place}",
+                number,
+                source,
+                boxes,
+                tubes,
             )
     if not sentences:
         yield RowError(source, number, "has neither 'captions' nor 'questions'")
@@ -131,7 +134,7 @@ def _read_sentence(
     source: str,
     boxes: _Boxes,
     tubes: dict[str, Tube],
-) -> ReferringRow:
+) -> list[ReferringRow]:
     fields = check_object(sentence, f"a {kind}")
     video, fps_hz = get_text(values, "vid"), get_number(values, "fps")
     if fps_hz <= 0:
@@ -143,7 +146,7 @@ def _read_sentence(
     if target not in tubes:
         tubes[target] = _read_tube(values, entry, target, (begin, end), fps_hz, size_px)
     used = values.get("used_segment")
-    return ReferringRow(
+    row = ReferringRow(
         source=source,
         row=number,
         row_id=get_optional_text(fields, "row_id") or row_id,
@@ -164,6 +167,7 @@ def _read_sentence(
             "used_frames": None if used is None else list(_get_range(values, "used_segment")),
         },
     )
+    return [row]
 
 
 def _get_range(values: dict[str, Any], name: str) -> tuple[int, int]:
