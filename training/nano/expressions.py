@@ -26,12 +26,18 @@ from mmreason.video.world.truth import (
 STILL_S = 1.0
 _ORDER = ("size", "colour", "pattern", "shape")
 _SIDES: dict[str, Callable[[tuple[float, float], tuple[float, float]], bool]] = {
-    "left of": lambda a, b: a[0] < b[0] - 0.1,
-    "right of": lambda a, b: a[0] > b[0] + 0.1,
+    "left": lambda a, b: a[0] < b[0] - 0.1,
+    "right": lambda a, b: a[0] > b[0] + 0.1,
     "above": lambda a, b: a[1] < b[1] - 0.15,
     "below": lambda a, b: a[1] > b[1] + 0.15,
 }
-"""Centres are fractions of the frame, with a margin between what holds and what does not."""
+_SIDE_WORDS = {
+    "left": ("left of", "to the left of"),
+    "right": ("right of", "to the right of"),
+    "above": ("above", "higher up than"),
+    "below": ("below", "lower down than"),
+}
+
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +64,12 @@ def draw_still_scene(rng: random.Random) -> tuple[World, float, list[Expression]
             rng,
             0.0,
             STILL_S,
-            actors=rng.randint(3, 7),
+            actors=rng.randint(3, 6),
             text_share=0.1,
             event_share=0.0,
             still_share=1.0,
         )
-        if rng.random() < 0.6:
+        if rng.random() < 0.4:
             # Few values among many things: each descriptor fits several.
             scene = scene.model_copy(update={"actors": _look_alikes(rng, scene.actors)})
         world = World(scenes=(scene,))
@@ -81,7 +87,7 @@ def draw_clip_scene(rng: random.Random) -> tuple[World, list[Expression]]:
         scene = generate.scene(
             rng,
             0.0,
-            rng.uniform(2.0, 5.0),
+            4.0 if rng.random() < 0.7 else rng.uniform(2.0, 5.0),
             actors=rng.randint(2, 5),
             text_share=0.05,
             event_share=0.0,
@@ -130,10 +136,18 @@ def _look(thing: Sighting) -> dict[str, str]:
     }
 
 
-def _phrase(look: dict[str, str]) -> str:
-    """`large red striped star`, `red object`."""
-    words = [look[name] for name in _ORDER if name in look]
-    return " ".join(words if "shape" in look else [*words, "object"])
+def _phrase(rng: random.Random, look: dict[str, str]) -> str:
+    """`large red striped star`, `red thing`, `star that is red`."""
+    *words, noun = [look.get(name, "") for name in _ORDER]
+    noun = noun or rng.choice(("thing", "object"))
+    words = [word for word in words if word]
+    if len(words) == 1 and rng.random() < 0.15:
+        return f"{noun} that is {words[0]}"
+    return " ".join([*words, noun])
+
+
+def _joint(text: str) -> str:
+    return "and that" if " that is " in text else "that"
 
 
 def _matches(look: dict[str, str], thing: Sighting) -> bool:
@@ -162,7 +176,7 @@ def _still_expressions(
             name = rng.choice(list(look))
             look[name] = _look(rng.choice(seen))[name]
         fits = [thing for thing in seen if _matches(look, thing)]
-        text = _phrase(look)
+        text = _phrase(rng, look)
         if kind == "not":
             name = rng.choice(("colour", "pattern", "shape", "size"))
             value = _look(rng.choice(seen))[name]
@@ -170,7 +184,7 @@ def _still_expressions(
                 continue
             fits = [thing for thing in fits if _look(thing)[name] != value]
             article = "a " if name == "shape" else ""
-            text = f"{text} that is not {article}{value}"
+            text = f"{text} {_joint(text)} is not {article}{value}"
         if kind == "side":
             landmark = rng.choice(seen)
             mark = {n: _look(landmark)[n] for n in rng.sample(("colour", "shape"), 2)}
@@ -179,13 +193,13 @@ def _still_expressions(
             side, holds = rng.choice(list(_SIDES.items()))
             centre = centres[landmark.actor.id]
             fits = [t for t in fits if t is not landmark and holds(centres[t.actor.id], centre)]
-            text = f"{text} {side} the {_phrase(mark)}"
+            text = f"{text} {_joint(text)} is {rng.choice(_SIDE_WORDS[side])} the {_phrase(rng, mark)}"
         if wants_none and not fits:
             drawn[text] = Expression(text=text, target=None, label="")
         elif len(fits) == 1 and not wants_none:
             target = fits[0]
             drawn[text] = Expression(
-                text=text, target=target.actor.id, label=name_sighting(target)
+                text=text, target=target.actor.id, label=name_sighting(target, size=True)
             )
     return rng.sample(list(drawn.values()), len(drawn))
 
@@ -205,12 +219,13 @@ def _clip_expressions(rng: random.Random, things: Sequence[Sighting]) -> list[Ex
         fits = [t for t in things if _matches(look, t) and motion_phrase(t) == phrase]
         # Whose motion cannot be told may be meant as well.
         unclear = any(_matches(look, t) and motion_phrase(t) is None for t in things)
-        text = f"{_phrase(look)} that {phrase}"
+        text = _phrase(rng, look)
+        text = f"{text} {_joint(text)} {phrase}"
         if wants_none and not fits and not unclear:
             drawn[text] = Expression(text=text, target=None, label="")
         elif len(fits) == 1 and not unclear and not wants_none:
             drawn[text] = Expression(
-                text=text, target=fits[0].actor.id, label=name_sighting(fits[0])
+                text=text, target=fits[0].actor.id, label=name_sighting(fits[0], size=True)
             )
     return rng.sample(list(drawn.values()), len(drawn))
 
