@@ -60,8 +60,16 @@ class Stage:
     drill_share: float = 0.0
     """Share of steps that learn decisions on short made-up lists, of the same."""
     grounding_share: float = 0.0
-    """Share of the other steps that learn to locate and to track by expressions (`grounding.py`);
-    `image_share` is of them, too."""
+    """Share of the other steps that learn to locate and to track by expressions
+    (`grounding_examples.py`); `image_share` is of them, too."""
+    grounding_k: tuple[int, ...] = (1, 2)
+    """Descriptors of such an expression; one that stands twice is drawn twice as often."""
+    grounding_n: tuple[int, ...] = (4, 6)
+    """Things in a scene."""
+    grounding_stills: tuple[str, ...] = ("attribute",)
+    """Families of Ref-Adv of single frames."""
+    grounding_clips: tuple[str, ...] = ("motion", "order")
+    """Families of clips."""
     drill_levels: tuple[int, ...] = (0,)
     """Of such lists (`navigation/exercises.py`); one that stands twice is drawn twice as often."""
 
