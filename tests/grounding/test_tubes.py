@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmreason.grounding import Box, Mask, Tube
+from mmreason.grounding.metrics.video import viou
 
 A, B = Box(0, 0, 8, 8), Box(4, 0, 12, 8)
 
@@ -56,6 +57,12 @@ def test_trap_1_a_longer_tube_pays_for_its_end():
     longer = Tube.from_boxes(range(4), [A, A, A, A])
     # With the minimum of the two ends instead of the maximum this would be 1.
     assert truth.iou(longer) == longer.iou(truth) == 0.5
+
+
+def test_overlap_is_the_vidstg_metric_where_the_times_are_the_same():
+    a = Tube.from_boxes(range(4), [A, A, B, None])
+    b = Tube.from_boxes(range(4), [None, B, B, A])
+    assert a.iou(b) == pytest.approx(viou(a, b))
 
 
 def test_tubes_on_other_clocks_are_compared_at_the_times_of_both():
