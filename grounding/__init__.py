@@ -5,6 +5,7 @@ from __future__ import annotations
 from mmreason.grounding import spans
 from mmreason.grounding.boxes import Box, giou, iou
 from mmreason.grounding.masks import Mask
+from mmreason.grounding.metrics.video import viou
 from mmreason.grounding.parse import Dialect, parse_boxes
 from mmreason.grounding.protocols import Choice, Chooser, Detection, Detector, Tracker
 from mmreason.grounding.results import Grounding, GroundingStatus, Issue, Rival, Target
@@ -31,4 +32,5 @@ __all__ = [
     "parse_boxes",
     "spans",
     "tiou",
+    "viou",
 ]

@@ -37,16 +37,17 @@ def test_iou_and_giou_are_those_of_torchvision(pairs: tuple[np.ndarray, np.ndarr
     import torch
     from torchvision.ops import box_iou, generalized_box_iou
 
-    tensors = [torch.from_numpy(boxes) for boxes in pairs]
-    assert pairwise_iou(*pairs) == pytest.approx(box_iou(*tensors).numpy(), abs=1e-12)
-    assert pairwise_giou(*pairs) == pytest.approx(generalized_box_iou(*tensors).numpy(), abs=1e-12)
+    first, second = (torch.from_numpy(boxes) for boxes in pairs)
+    theirs = box_iou(first, second), generalized_box_iou(first, second)
+    assert pairwise_iou(*pairs) == pytest.approx(theirs[0].numpy(), abs=1e-12)
+    assert pairwise_giou(*pairs) == pytest.approx(theirs[1].numpy(), abs=1e-12)
 
 
 def test_giou_is_that_of_torchmetrics(pairs: tuple[np.ndarray, np.ndarray]) -> None:
-    pytest.importorskip("torchmetrics", reason=MISSING)
+    detection = pytest.importorskip("torchmetrics.functional.detection", reason=MISSING)
     import torch
-    from torchmetrics.functional.detection import generalized_intersection_over_union as giou
 
+    giou = detection.generalized_intersection_over_union
     first, second = pairs[0][:200], pairs[1]
     tensors = [torch.from_numpy(boxes) for boxes in (first, second)]
     matrix = giou(*tensors, aggregate=False).numpy()
@@ -55,10 +56,8 @@ def test_giou_is_that_of_torchmetrics(pairs: tuple[np.ndarray, np.ndarray]) -> N
 
 
 def test_average_precision_is_that_of_pycocotools() -> None:
-    pytest.importorskip("pycocotools", reason=MISSING)
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
+    coco_module = pytest.importorskip("pycocotools.coco", reason=MISSING)
+    evaluation_module = pytest.importorskip("pycocotools.cocoeval", reason=MISSING)
     rng = np.random.default_rng(1)
     truths, predictions, scores = [], [], []
     for _ in range(60):
@@ -69,7 +68,7 @@ def test_average_precision_is_that_of_pycocotools() -> None:
         truths.append(true)
         predictions.append(boxes)
         scores.append(rng.random(len(boxes)).round(2))
-    coco = COCO()
+    coco = coco_module.COCO()
     coco.dataset = {
         "info": {},
         "images": [{"id": i} for i in range(len(truths))],
@@ -95,7 +94,7 @@ def test_average_precision_is_that_of_pycocotools() -> None:
         for i, (boxes, of_row) in enumerate(zip(predictions, scores, strict=True))
         for box, score in zip(boxes, of_row, strict=True)
     ]
-    evaluation = COCOeval(coco, coco.loadRes(rows), "bbox")
+    evaluation = evaluation_module.COCOeval(coco, coco.loadRes(rows), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()

@@ -112,7 +112,7 @@ def test_j_and_f_are_those_of_trackeval() -> None:
     coco = pytest.importorskip("pycocotools.mask", reason="make parity installs it")
     pytest.importorskip("skimage", reason="make parity installs it")
     rng = np.random.default_rng(3)
-    grid = np.stack(np.mgrid[:90, :120], axis=-1)
+    grid = np.moveaxis(np.mgrid[:90, :120], 0, -1)
 
     def ellipse(x: float, y: float) -> np.ndarray:
         return (((grid - (y, x)) / (18, 26)) ** 2).sum(axis=-1) <= 1
