@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mmreason.grounding.boxes import Box
-from mmreason.grounding.drawing.boxes import BOX_COLOURS, DrawingStyle, draw_boxes
+from mmreason.grounding.drawing.boxes import BOX_COLOURS, DrawingStyle, draw_boxes, draw_masks
 from mmreason.grounding.tubes import Tube
 from mmreason.video.file_kinds import is_world_script
 from mmreason.video.files import check_writable
@@ -75,16 +75,16 @@ def draw_video(
 
     Each frame is written once, upright, with the time it had, so that a variable frame rate stays
     one. Boxes between two looks, at most `most_gap_s` apart, are dashed; where an object is absent
-    nothing is drawn. Sound is copied packet by packet; where the container cannot carry it, the
-    file becomes an .mkv. `labels` are one a tube, by default its own. `progress(frames, of)` is
-    called after each batch; `of` is None where the file does not tell. The file appears only when
-    it is whole; memory does not grow with the length of the video.
+    nothing is drawn; masks are tinted. Sound is copied packet by packet; where the container cannot
+    carry it, the file becomes an .mkv. `labels` are one a tube, by default its own.
+    `progress(frames, of)` is called after each batch; `of` is None where the file does not tell.
+    The file appears only when it is whole; memory does not grow with the length of the video.
 
     Raises VideoError where the video cannot be read or the file not be written, and ValueError for
     another kind of file, for a `path` that is the video itself, and where labels are not as many.
 
     Example:
-        >>> draw_video("match.mp4", grounding.targets[0].tube, "drawn.mp4")  # doctest: +SKIP
+        >>> draw_video("match.mp4", [grounding.targets[0].tube], "drawn.mp4")  # doctest: +SKIP
     """
     target = Path(path).expanduser()
     if target.suffix.lower() not in _CONTAINER_OF:
@@ -194,12 +194,20 @@ class _Drawer:
         boxes = [
             Box(*(float(value) for value in tubes[number].boxes_px[index])) for number in present
         ]
+        # The colour of a tube does not depend on which others are to be seen.
+        colours = [BOX_COLOURS[number % len(BOX_COLOURS)] for number in present]
+        tinted = [
+            (mask, colour)
+            for number, colour in zip(present, colours, strict=True)
+            if (masks := tubes[number].masks) is not None and (mask := masks[index]) is not None
+        ]
+        if tinted:
+            pixels = draw_masks(pixels, *(list(column) for column in zip(*tinted, strict=True)))
         return draw_boxes(
             pixels,
             boxes,
             [self.labels[number] for number in present],
-            # The colour of a tube does not depend on which others are to be seen.
-            colours=[BOX_COLOURS[number % len(BOX_COLOURS)] for number in present],
+            colours=colours,
             dashed=[not tubes[number].observed[index] for number in present],
             style=self.style,
         )

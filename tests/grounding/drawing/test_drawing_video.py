@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from mmreason.grounding import Box, Tube
+from mmreason.grounding import Box, Mask, Tube
 from mmreason.grounding.drawing.video import draw_video
 from mmreason.video import FrameBatch, Video
 from mmreason.video.types import VideoError
@@ -250,3 +251,25 @@ def test_looks_at_times_rounded_to_the_millisecond_are_not_dashed(
         for i, tube in enumerate((exact, rounded))
     ]
     assert drawn[0] == drawn[1]
+
+
+def test_masks_are_tinted_in_the_frames_that_have_one(tmp_path: Path, clip: Path) -> None:
+    grey = np.zeros((96, 160), bool)
+    grey[70:90, 60:140] = True
+    tube = Tube(
+        times_s=np.array([0.0, 0.1]),
+        boxes_px=np.array([[60.0, 70.0, 140.0, 90.0]] * 2),
+        present=np.ones(2, bool),
+        observed=np.ones(2, bool),
+        masks=(Mask.from_array(grey), None),
+    )
+    drawn = draw_video(clip, [tube], tmp_path / "drawn.mp4")
+    with Video.open(drawn.path) as after:
+        with_mask, without = after.frames_at([0.0, 0.1]).pixels[:, 75:85, 80:120].astype(int)
+    # Blue over grey, against grey alone.
+    assert (with_mask[..., 2] - with_mask[..., 0]).mean() > 40
+    assert abs((without[..., 2] - without[..., 0]).mean()) < 5
+    wrong = replace(tube, masks=(Mask.from_array(grey.T), None))
+    with pytest.raises(ValueError, match="96 x 160 pixels does not fit a picture of 160 x 96"):
+        draw_video(clip, [wrong], tmp_path / "wrong.mp4")
+    assert not (tmp_path / "wrong.mp4").exists()
