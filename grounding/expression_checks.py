@@ -16,7 +16,9 @@ from enum import StrEnum
 
 from mmreason.grounding.look_alikes import CATEGORY, AnnotatedObject, Descriptor, fitting
 
-_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[,;.:]")
+_STOPS = frozenset(",;.:")
+"""What is negated stands before the next of these."""
 _NEGATIONS = frozenset({"not", "isn't", "aren't", "no", "without", "non"})
 _SCOPE = 3
 """Words between a negation and what it negates, at most."""
@@ -196,19 +198,20 @@ def match_words(
         key=lambda pair: (-len(pair[0]), pair[1]),
     )
     taken = [False] * len(words)
-    matched: dict[Descriptor, tuple[int, bool]] = {}
+    starts: dict[Descriptor, int] = {}
     for phrase, descriptor in phrases:
         for start in _places(words, phrase):
             if phrase and not any(taken[start : start + len(phrase)]):
                 taken[start : start + len(phrase)] = [True] * len(phrase)
-                matched[descriptor] = (start, not _is_negated(words, taken, start))
-    order = sorted(matched, key=lambda descriptor: matched[descriptor][0])
+                starts[descriptor] = start
+    order = sorted(starts, key=starts.__getitem__)
     unexplained = [
         word
         for word, is_taken in zip(words, taken, strict=True)
-        if not is_taken and word not in _FUNCTION_WORDS | _NEGATIONS
+        if not is_taken and word not in _FUNCTION_WORDS | _NEGATIONS | _STOPS
     ]
-    return tuple((d, matched[d][1]) for d in order), tuple(unexplained)
+    required = ((d, not _is_negated(words, taken, starts[d])) for d in order)
+    return tuple(required), tuple(unexplained)
 
 
 def _words_of(text: str) -> list[str]:
@@ -232,7 +235,7 @@ def _places(words: Sequence[str], phrase: Sequence[str]) -> list[int]:
 def _is_negated(words: Sequence[str], taken: Sequence[bool], start: int) -> bool:
     """Whether a negation stands before, with nothing between that is itself a descriptor."""
     for place in range(start - 1, max(-1, start - 1 - _SCOPE), -1):
-        if taken[place]:
+        if taken[place] or words[place] in _STOPS:
             return False
         if words[place] in _NEGATIONS or tuple(words[place : place + 2]) in _CONTRASTS:
             return True

@@ -206,11 +206,12 @@ def _check_file(
     rows = [reading for reading in readings if isinstance(reading, ReferringRow)]
     errors = [reading for reading in readings if isinstance(reading, RowError)]
     images = []
+    bad_rows = {error.row for error in errors}
     if opened.detected.form is Form.COCO:
         for image in read_annotated_images(opened.document, opened.path.name):
             if isinstance(image, RowError):
                 # A bad box was told as a row already.
-                errors += [] if image in errors else [image]
+                errors += [] if image.row in bad_rows else [image]
             else:
                 images.append(report_image(image))
     summary = CheckedFile(
