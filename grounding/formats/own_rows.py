@@ -24,6 +24,7 @@ from mmreason.grounding.formats.rows import (
     get_field,
     get_list,
     get_optional_text,
+    get_size,
     get_span,
     get_text,
     read_box,
@@ -54,8 +55,10 @@ def _read_row(values: dict[str, Any], number: int) -> list[ReferringRow]:
         raise BadRow("must have either an 'image' or a 'video'")
     size_px = None
     if values.get("size_px") is not None:
-        pair = dict(zip(("width", "height"), get_list(values, "size_px"), strict=False))
-        size_px = get_count(pair, "width", 1), get_count(pair, "height", 1)
+        sides = get_list(values, "size_px")
+        if len(sides) != 2:
+            raise BadRow(f"'size_px' must be [width, height], found {describe(sides)}")
+        size_px = get_size({"width": sides[0], "height": sides[1]})
     boxes = tuple(read_box(value, None)[0] for value in get_list(values, "boxes_px"))
     span = values.get("span")
     if span is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from mmreason.grounding.boxes import Box, iou
 from mmreason.grounding.formats.rows import (
@@ -241,7 +241,7 @@ def _read_prediction(values: dict[str, Any]) -> RefAdvPrediction:
     return RefAdvPrediction(
         row_idx=get_count(values, "row_idx"),
         box_px=box_px,
-        box_format=box_format,
+        box_format=cast(BoxFormat, box_format),
         box_count=int(box_px is not None),
         parse_error=str(parse_error)[:200] or ("" if box_px else "no_bbox_found"),
         retry_used=bool(values.get("retry_followup_used")),

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from mmreason.grounding.boxes import Box
-from mmreason.grounding.formats import Form, FormError, detect_form, read_rows
+from mmreason.grounding.formats import Form, FormError, ReferringRow, detect_form, read_rows
 from mmreason.video.types import Span
 from tests.grounding.formats.formats_files import (
     HCSTVG_CLIP,
@@ -115,7 +115,7 @@ def test_coco_gives_a_row_a_class_and_a_row_a_caption(tmp_path: Path) -> None:
     assert detect_form(path).form is Form.COCO
     readings = list(read_rows(path))
     assert reasons(readings) == ["box has the size 0 x 9; width and height must be above 0"]
-    dogs, cats = [reading for reading in readings if not hasattr(reading, "reason")]
+    dogs, cats = [reading for reading in readings if isinstance(reading, ReferringRow)]
     assert (dogs.expression, len(dogs.boxes_px)) == ("dog", 2)
     assert (cats.expression, len(cats.boxes_px)) == ("cat", 1)
     mdetr = {

@@ -13,6 +13,7 @@ from qwen_vl_utils import smart_resize
 from mmreason.grounding import Box
 from mmreason.grounding.formats import Form, FormError, ReferringRow
 from mmreason.grounding.formats.ref_adv import (
+    BoxFormat,
     RefAdvPrediction,
     read_predictions,
     to_prediction_row,
@@ -148,8 +149,10 @@ def test_the_first_box_is_scored_and_several_are_counted() -> None:
         ("norm_1000_xyxy", (500, 500, 100, 100)),
     ],
 )
-def test_each_published_format_gives_the_same_box(box_format: str, numbers: tuple) -> None:
-    prediction = RefAdvPrediction.from_numbers(0, numbers, box_format, size_px=(640, 480))  # type: ignore
+def test_each_published_format_gives_the_same_box(
+    box_format: BoxFormat, numbers: tuple[float, float, float, float]
+) -> None:
+    prediction = RefAdvPrediction.from_numbers(0, numbers, box_format, size_px=(640, 480))
     assert prediction.published_box((640, 480)) == Box(64, 48, 320, 240)
 
 
@@ -192,6 +195,6 @@ def test_predictions_of_another_set_or_of_two_runs_are_refused(tmp_path: Path) -
         "no json",
     ]
     read = list(read_predictions(write_lines(tmp_path / "p.jsonl", bad)))
-    assert len(reasons(read)) == 5  # type: ignore
+    assert len(reasons(read)) == 5
     # A row that cannot be read is missing, which counts as 0.
     assert score_ref_adv(rows, read).missing == 2

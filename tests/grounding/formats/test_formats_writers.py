@@ -21,7 +21,10 @@ from mmreason.video.types import Span
 from tests.grounding.formats.formats_files import good, reasons
 
 IMAGE = ReferringRow(
-    **{"source": "val.jsonl", "row": 3, "row_id": "2", "form": Form.REF_ADV},  # type: ignore
+    source="val.jsonl",
+    row=3,
+    row_id="2",
+    form=Form.REF_ADV,
     expression="the dög not lying",
     image="a/7.jpg",
     group_id="7",
@@ -87,7 +90,7 @@ def test_own_rows_keep_masks_scores_and_what_was_filled_in(tmp_path: Path) -> No
 
 def test_tubes_are_written_as_vidstg_with_their_boxes_beside(tmp_path: Path) -> None:
     other = replace(
-        VIDEO, row=2, row_id="2:0", expression="what?", tags=VIDEO.tags | {"kind": "question"}
+        VIDEO, row=2, row_id="2:0", expression="what?", tags={**VIDEO.tags, "kind": "question"}
     )
     path = tmp_path / "out.json"
     converted = convert_rows([VIDEO, other, IMAGE], WrittenForm.VIDSTG, path)
