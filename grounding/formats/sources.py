@@ -22,8 +22,9 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 def source_name(path: Path) -> str:
-    """What rows of a file name it by."""
-    return path.name
+    """What rows of a file name it by: as it was given, since files of two folders may share one
+    name."""
+    return str(path)
 
 
 def check_file(path: Path) -> None:

@@ -12,10 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmreason.grounding import Mask, Tube
 from mmreason.grounding.formats import (
     Form,
     FormError,
@@ -27,6 +29,7 @@ from mmreason.grounding.formats import (
 from mmreason.grounding.formats.pickles import PickleInputError, parse_plain_pickle
 from mmreason.grounding.formats.rle import read_rle
 from mmreason.grounding.formats.rows import BadRow
+from mmreason.video.types import Span
 from tests.grounding.formats.formats_files import (
     HCSTVG_CLIP,
     INSTANCES,
@@ -162,7 +165,7 @@ def test_a_bad_box_costs_its_row_and_is_named(tmp_path: Path, name: str) -> None
         pytest.fail("the row must be written")
     first, second, third = list(read_rows(path))
     good([first, third])
-    assert str(second).startswith("val.jsonl, row 2: ") and expected in str(second)
+    assert str(second).startswith(f"{path}, row 2: ") and expected in str(second)
 
 
 def test_a_box_that_reaches_beyond_is_clipped_and_told(tmp_path: Path) -> None:
@@ -278,6 +281,38 @@ DOCUMENTS: dict[str, Any] = {
     "mask_dict.json": MEVIS_MASKS,
     "ref_adv.json": [REF_ADV_ROW],
     "odvg.json": [ODVG_ROW],
+    "ms_swift.json": [
+        {
+            "messages": [{"role": "user", "content": "<ref-object><bbox>"}],
+            "images": ["a.png"],
+            "objects": {"ref": ["a dog"], "bbox": [[1, 2, 3, 4]], "image_id": [0]},
+        }
+    ],
+    "timelens.json": {"v": {"duration": 9, "spans": [[1, 2]], "queries": ["he sits"]}},
+    "vos.json": {
+        "videos": {"v": {"expressions": {"0": {"exp": "a", "obj_id": "1"}}, "frames": ["00"]}}
+    },
+    "rows.json": [
+        ReferringRow(
+            source="a",
+            row=1,
+            row_id="1",
+            form=Form.ROWS,
+            expression="a dog",
+            video="v",
+            size_px=(3, 2),
+            tubes=(
+                Tube(
+                    times_s=np.array([0.0]),
+                    boxes_px=np.array([[0.0, 0, 2, 2]]),
+                    present=np.array([True]),
+                    observed=np.array([True]),
+                    masks=(Mask((3, 2), (0, 6)),),
+                ),
+            ),
+            span=Span(0, 1),
+        ).to_dict()
+    ],
 }
 READ_BY = {"vidor.json": "vidstg.json", "mask_dict.json": "mevis.json"}
 """Files that are read beside others."""
@@ -350,8 +385,17 @@ def test_trap_10_coco_2017_overlaps_references_under_another_name(tmp_path: Path
     training = good(list(read_rows(write_json(tmp_path / "train2017.json", train))))
     references = good(list(read_rows(path)))
     (shared,) = find_shared_media([*references, *training])
-    assert shared.media == "coco:8" and shared.splits == ("train2017.json", "val")
+    assert shared.media == "coco:8" and shared.splits == (str(tmp_path / "train2017.json"), "val")
     assert find_shared_media(references) == ()
+
+
+def test_trap_10_files_of_one_name_in_two_folders_are_two_splits(tmp_path: Path) -> None:
+    paths = [tmp_path / name / "rows.jsonl" for name in ("train", "val")]
+    for path in paths:
+        path.parent.mkdir()
+        write_lines(path, [REF_ADV_ROW])
+    (shared,) = find_shared_media(row for path in paths for row in good(list(read_rows(path))))
+    assert shared.splits == tuple(map(str, paths))
 
 
 def test_a_line_of_megabytes_is_passed_over(tmp_path: Path, monkeypatch: Any) -> None:

@@ -227,7 +227,7 @@ def test_the_command_tells_images_that_files_share(
     assert main(["data", "check", str(train)]) == 0
     assert "no problems" in capsys.readouterr().out
     assert main(["data", "check", str(train), str(val)]) == 1
-    assert "coco:7 is in train.json and val.json (2 rows)" in capsys.readouterr().out
+    assert f"coco:7 is in {train} and {val} (2 rows)" in capsys.readouterr().out
     assert main(["data", "check", str(tmp_path / "gone.json")]) == 2
 
 
