@@ -24,6 +24,7 @@ from mmreason.grounding.metrics.image import (
     score_rows,
 )
 from mmreason.grounding.metrics.statistics import Interval
+from mmreason.grounding.spaces import smart_resize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,57 @@ def score_ref_adv(
         unknown_scale=len(unknown),
         notes=tuple(notes),
     )
+
+
+def suppose_seen_sizes(
+    rows: Iterable[ReferringRow],
+    *,
+    multiple_px: int = 28,
+    least_px: int = 56**2,
+    most_px: int = 28**2 * 16_384,
+) -> dict[int, tuple[int, int]]:
+    """The `seen_sizes` of `score_ref_adv`, supposing that the server resized pictures as the
+    processor of Qwen2.5-VL does by default, and that answers are in those pixels. Prediction files
+    do not say either: report the supposition with the score. Pictures that cannot be resized so
+    have no size.
+
+    Example:
+        >>> row = ReferringRow(source="a", row=1, row_id="0", form="ref-adv", image="a.jpg",
+        ...     expression="dog", size_px=(1024, 768))
+        >>> suppose_seen_sizes([row])
+        {0: (1036, 756)}
+    """
+    sizes = {}
+    for row in rows:
+        if row.size_px is not None and row.row_id.isdecimal():
+            try:
+                seen_px = smart_resize(
+                    row.size_px, multiple_px=multiple_px, least_px=least_px, most_px=most_px
+                )
+            except ValueError:
+                continue  # longer than a server takes: it cannot have answered
+            sizes[int(row.row_id)] = seen_px
+    return sizes
+
+
+def describe_scores(scores: RefAdvScores) -> list[str]:
+    """Both scorings for people, line by line.
+
+    Example:
+        >>> describe_scores(scores)[0]  # doctest: +SKIP
+        '1142 rows: 12 gave no box and 0 have no prediction (all count as 0)'
+    """
+    lines = [
+        f"{scores.rows} rows: {scores.parse_failures} gave no box and {scores.missing} have no "
+        "prediction (all count as 0)",
+        f"the first box is scored; {scores.several_boxes} answers have several",
+    ]
+    for name, score in (("published", scores.published), ("corrected", scores.corrected)):
+        if score is not None:
+            parts = [f"Acc@{t:g} {interval}" for t, interval in score.overall.accuracy.items()]
+            parts += [f"mAcc {score.overall.mean_accuracy}", f"mIoU {score.overall.mean_iou}"]
+            lines += [f"{name}:", *(f"  {part}" for part in parts)]
+    return lines + [f"note: {note}" for note in scores.notes]
 
 
 def _by_row(

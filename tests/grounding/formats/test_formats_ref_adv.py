@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qwen_vl_utils import smart_resize
 
 from mmreason.grounding import Box
 from mmreason.grounding.formats import Form, FormError, ReferringRow
@@ -19,7 +18,11 @@ from mmreason.grounding.formats.ref_adv import (
     to_prediction_row,
     write_predictions,
 )
-from mmreason.grounding.formats.ref_adv_scores import score_ref_adv
+from mmreason.grounding.formats.ref_adv_scores import (
+    describe_scores,
+    score_ref_adv,
+    suppose_seen_sizes,
+)
 from tests.grounding.formats.formats_files import reasons, write_lines
 
 PREDICTION_FIELDS = [
@@ -58,10 +61,11 @@ def perfect_in_seen_picture(rows: Sequence[ReferringRow]) -> list[RefAdvPredicti
     """A model as Qwen2.5-VL that is never wrong: the true box in pixels of the picture that it saw,
     resized to multiples of 28."""
     predictions = []
+    sizes = suppose_seen_sizes(rows)
     for row in rows:
         assert row.size_px is not None
         width, height = row.size_px
-        seen_height, seen_width = smart_resize(height, width, factor=28)
+        seen_width, seen_height = sizes[int(row.row_id)]
         x1, y1, x2, y2 = row.boxes_px[0].xyxy
         across, down = seen_width / width, seen_height / height
         numbers = (x1 * across, y1 * down, x2 * across, y2 * down)
@@ -93,7 +97,6 @@ def test_trap_8_a_perfect_model_misses_where_the_resize_is_not_inverted() -> Non
 def test_trap_8_without_the_seen_size_the_correction_is_told_to_be_missing() -> None:
     rows = made_rows(8)
     predictions = perfect_in_seen_picture(rows)
-    sizes = {p.row_idx: p.seen_size_px for p in predictions if p.seen_size_px is not None}
     files = [
         RefAdvPrediction(row_idx=p.row_idx, box_px=p.box_px, box_format=p.box_format)
         for p in predictions
@@ -102,7 +105,7 @@ def test_trap_8_without_the_seen_size_the_correction_is_told_to_be_missing() -> 
     assert unknown.unknown_scale == 8 and "give seen_sizes" in unknown.notes[0]
     assert unknown.published is not None
     assert unknown.corrected.overall.mean_iou == unknown.published.overall.mean_iou
-    known = score_ref_adv(rows, files, compat=False, seen_sizes=sizes)
+    known = score_ref_adv(rows, files, compat=False, seen_sizes=suppose_seen_sizes(rows))
     assert known.published is None and known.notes == ()
     assert known.corrected.overall.mean_iou.value == pytest.approx(1.0)
 
@@ -120,6 +123,14 @@ def test_trap_9_rows_that_failed_count_as_0_and_are_not_dropped() -> None:
         assert score is not None and score.overall.mean_iou.n == 8
     assert scores.corrected.overall.accuracy[0.5].value == 5 / 8
     assert scores.corrected.overall.mean_accuracy.value == pytest.approx(5 / 8)
+
+
+def test_scores_are_told_side_by_side() -> None:
+    rows = made_rows(4)
+    lines = describe_scores(score_ref_adv(rows, perfect_in_seen_picture(rows)[:3]))
+    assert lines[0] == ("4 rows: 0 gave no box and 1 have no prediction (all count as 0)")
+    assert lines.index("published:") < lines.index("corrected:")
+    assert "  Acc@0.9 0.750 (" in lines[lines.index("corrected:") + 3]
 
 
 def test_intervals_draw_images_and_not_rows() -> None:
