@@ -26,7 +26,6 @@ from mmreason.grounding.refadv.programs import (
     swap_bindings,
 )
 from mmreason.video.plain_text import show_line
-from mmreason.video.world import World
 from mmreason.video.world.truth import boxes_at
 
 LEAST_GAP_S = 0.5
@@ -76,15 +75,18 @@ def prove(item: Item) -> Certificate:
         facts = measure(item.world, item.frame_time_s if item.kind == "image" else None)
     except ValueError as error:
         raise CertificateError(f"{show_line(item.id)}: {show_line(str(error))}") from error
-    solver = Solver(facts)
+    solver, backwards = Solver(facts), None
+    if item.kind == "video":
+        last_s = (item.world.frame_count - 1) / item.world.fps_hz
+        backwards = Solver(reverse_facts(facts, last_s))
     failures = [
         *_check_scene(item, facts),
         *_check_targets(item, solver),
-        *_check_variants(item, solver),
+        *_check_variants(item, solver, backwards),
     ]
-    certificate = _write_certificate(item, solver)
+    certificate = _write_certificate(item, solver, backwards)
     # Of everything that any wording of the item compares, the margins are recorded while solving.
-    failures += sorted(solver.narrow)
+    failures += sorted(solver.narrow | (backwards.narrow if backwards else set()))
     failures += [] if certificate.unique else ["its program does not mean its targets"]
     failures += [] if certificate.irredundant else ["a descriptor can go without a change"]
     if failures:
@@ -232,19 +234,21 @@ def _check_targets(item: Item, solver: Solver) -> Iterable[str]:
         yield f"{item.program.quantifier} with {len(item.target_ids)} targets"
 
 
-def _check_variants(item: Item, solver: Solver) -> Iterable[str]:
+def _check_variants(item: Item, solver: Solver, backwards: Solver | None) -> Iterable[str]:
     """Every variant means what it says."""
     names = set(list_descriptors(item.program))
     for variant in item.variants:
         if variant.kind == "delete" and variant.descriptor not in names:
             yield f"variant delete names {variant.descriptor!r}"
             continue
-        expected = _solve_variant(item, variant, solver)
+        expected = _solve_variant(item, variant, solver, backwards)
         if variant.target_ids not in expected:
             yield f"variant {variant.kind} means {expected}, not {list(variant.target_ids)}"
 
 
-def _solve_variant(item: Item, variant: Variant, solver: Solver) -> list[tuple[str, ...]]:
+def _solve_variant(
+    item: Item, variant: Variant, solver: Solver, backwards: Solver | None
+) -> list[tuple[str, ...]]:
     """What a variant can mean (a swap may be one of several)."""
     if variant.kind == "delete":
         return [solver.solve(delete_descriptor(item.program, variant.descriptor))]
@@ -254,15 +258,11 @@ def _solve_variant(item: Item, variant: Variant, solver: Solver) -> list[tuple[s
     if variant.kind == "swap":
         return [solver.solve(swapped) for swapped in swap_bindings(item.program)]
     if variant.kind == "reverse":
-        return [_reversed(item.world, solver).solve(item.program)]
+        return [] if backwards is None else [backwards.solve(item.program)]
     return [item.target_ids]
 
 
-def _reversed(world: World, solver: Solver) -> Solver:
-    return Solver(reverse_facts(solver.facts, (world.frame_count - 1) / world.fps_hz))
-
-
-def _write_certificate(item: Item, solver: Solver) -> Certificate:
+def _write_certificate(item: Item, solver: Solver, backwards: Solver | None) -> Certificate:
     program, targets = item.program, item.target_ids
     descriptors = list(list_descriptors(program))
     without = {name: solver.solve(delete_descriptor(program, name)) for name in descriptors}
@@ -275,10 +275,6 @@ def _write_certificate(item: Item, solver: Solver) -> Certificate:
     hardest_id = max(fits, key=lambda name: fits[name], default="")
     twins = [solver.solve(swapped) for swapped in swap_bindings(program)]
     stripped = strip_negation(program)
-    reversal_ids = None
-    if item.kind == "video":
-        backwards = _reversed(item.world, solver)
-        reversal_ids = backwards.solve(program)
     return Certificate(
         answer="one" if len(targets) == 1 else ("many" if targets else "none"),
         unique=solver.solve(program) == targets,
@@ -292,7 +288,7 @@ def _write_certificate(item: Item, solver: Solver) -> Certificate:
         k=len(program.clauses) + (program.pick is not None),
         order_critical=any(_is_other(ids, targets) for ids in twins),
         negation_matters=stripped is not None and _is_other(solver.solve(stripped), targets),
-        reversal_ids=reversal_ids,
+        reversal_ids=None if backwards is None else backwards.solve(program),
         single_frame_bound=_bound_single_frame(solver, targets),
     )
 

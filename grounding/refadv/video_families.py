@@ -221,8 +221,11 @@ def _time_in_order(rng: random.Random, things: list[Thing]) -> list[Thing]:
     travel = round(rng.uniform(0.2, 0.26), 3)
     timed = []
     onset_s = FIRST_ONSET_S
-    for thing in things:
+    for index, thing in enumerate(things):
         onset_s = round(onset_s + rng.uniform(0.0, 0.08), 2)
+        if thing.event == "turns" and index and things[index - 1].event != "turns":
+            # A turn has no length: backwards, too, it must be half a second from what was before.
+            onset_s += MOTION_S
         # What turns does so at once; it ends then, too.
         length_s = 0.0 if thing.event == "turns" else MOTION_S
         timed.append(replace(thing, onset_s=onset_s, length_s=length_s, travel=travel))
