@@ -39,6 +39,9 @@ _ROUNDING = 1e-3
 class CertificateError(ValueError):
     """An item that is not what it says. The message names the item and everything that fails."""
 
+    only_margins = False
+    """Whether all is true, but something lies too close together to tell."""
+
 
 def certify(item: dict[str, Any]) -> Certificate:
     """Solve an item from its JSON alone, and compare with what it says of itself.
@@ -86,12 +89,14 @@ def prove(item: Item) -> Certificate:
     ]
     certificate = _write_certificate(item, solver, backwards)
     # Of everything that any wording of the item compares, the margins are recorded while solving.
-    failures += sorted(solver.narrow | (backwards.narrow if backwards else set()))
+    narrow = sorted(solver.narrow | (backwards.narrow if backwards else set()))
     failures += [] if certificate.unique else ["its program does not mean its targets"]
     failures += [] if certificate.irredundant else ["a descriptor can go without a change"]
-    if failures:
-        shown = "; ".join(dict.fromkeys(failures))
-        raise CertificateError(f"{show_line(item.id)}: {show_line(shown)}")
+    if failures or narrow:
+        shown = "; ".join(dict.fromkeys([*failures, *narrow]))
+        error = CertificateError(f"{show_line(item.id)}: {show_line(shown)}")
+        error.only_margins = not failures
+        raise error
     return certificate
 
 
