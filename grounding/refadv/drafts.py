@@ -99,7 +99,7 @@ FAMILY_LIMITS: dict[str, FamilyLimit] = {
     "count": FamilyLimit(2, 4, 2, 14),
     "motion": FamilyLimit(1, 5, 2, 10),
     "order": FamilyLimit(2, 5, 2, 10),
-    "sequence": FamilyLimit(1, 5, 2, 12),
+    "sequence": FamilyLimit(1, 5, 3, 12),
     "touch": FamilyLimit(1, 3, 3, 8),
     "pass": FamilyLimit(1, 2, 3, 6),
     "enter": FamilyLimit(1, 3, 2, 8),

@@ -113,9 +113,13 @@ def _change_answer(rng: random.Random, draft: Draft, answer: Answer) -> Draft:
     program = draft.program
     if answer == "many" and len(program.clauses) == 1 and program.pick is None:
         # The only descriptor must stay: another thing comes to fit it.
-        index = rng.randrange(1, len(draft.things))
+        partners = {thing.partner for thing in draft.things}
+        index = rng.choice([i for i in range(1, len(draft.things)) if i not in partners])
         things = [*draft.things]
         things[index] = make_like(things[index], things[0])
+        if draft.things[index].event != things[0].event:
+            times = {"onset_s": things[0].onset_s, "length_s": things[0].length_s}
+            things[index] = replace(things[index], **times)
         return replace(draft, things=things, program=replace(program, quantifier="every"))
     if answer == "many":
         # What is picked by rank is always one.
