@@ -51,7 +51,7 @@ class FailedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class GroundingOutput:
-    """Where an expression is in one frame."""
+    """Where an expression is in one frame, or through time."""
 
     status: GroundingStatus
     boxes_px: tuple[tuple[float, float, float, float], ...]
@@ -80,7 +80,8 @@ class GroundingOutput:
     cost: dict[str, float]
     """Frames, calls, tokens and seconds."""
     picture: str | None = field(default=None, metadata=OPTIONAL)
-    """Path of the picture that was asked for; null where nothing was found to draw."""
+    """Path of the picture, video or page that was asked for; null where nothing was found to
+    draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
