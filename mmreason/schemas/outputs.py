@@ -68,7 +68,10 @@ class GroundingOutput:
     """Time of the frame that was looked at; null for an image."""
     size_px: tuple[int, int] | None
     """Width and height of the frame."""
+    transform: dict[str, Any] | None
+    """From the original frame to the one that the model saw; null where they are the same."""
     settings: dict[str, Any]
+    """What moves the result: model, prompts, dialect, grounder and why it, parts looked at."""
     targets: tuple[dict[str, Any], ...]
     """Every target: its box, label, tube, span, score and what was checked of it."""
     rivals: tuple[dict[str, Any], ...]
