@@ -7,6 +7,7 @@ from mmreason.grounding.boxes import Box, giou, iou
 from mmreason.grounding.dialects import (
     Dialect,
     parse_boxes,
+    parse_points,
     parse_spans,
     parse_tubes,
     render_boxes,
@@ -39,6 +40,7 @@ __all__ = [
     "giou",
     "iou",
     "parse_boxes",
+    "parse_points",
     "parse_spans",
     "parse_tubes",
     "render_boxes",

@@ -202,3 +202,9 @@ class Grounding:
             "steps": [dict(step) for step in self.steps],
             "cost": dict(self.cost),
         }
+
+    def _repr_html_(self) -> str:
+        """A page without crops, in a notebook."""
+        from mmreason.grounding.drawing.page import grounding_fragment
+
+        return grounding_fragment(self)

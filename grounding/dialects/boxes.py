@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,8 @@ Pick = Literal["all", "first", "last", "best_score"]
 """Which boxes of a reply count."""
 Layout = Literal["xyxy", "xywh"]
 """Whether four numbers are two corners, or a corner, a width and a height."""
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,10 @@ def parse_boxes(
     if not notation.has_boxes:
         issues.append(Issue("no_box", f"dialect {dialect} writes points, not boxes"))
         answer.rows.clear()
-    if dialect is Dialect.SEEN_PX and answer.rows and seen_size_px is None and transform is None:
-        issues.append(
-            Issue("unsure", "the size that the model saw is not known: taken as the original one")
-        )
+    note_unknown_size(answer.rows, dialect, seen_size_px, transform, issues)
     read_as = check_scale(answer.rows, dialect, seen.to_size, issues, switch=scale == "auto")
     placed = _place(answer.rows, read_as, seen, issues)
+    taken = pick_items(placed, [item.row.score for item in placed], pick, issues)
     targets = tuple(
         Target(
             box=item.box,
@@ -97,11 +97,25 @@ def parse_boxes(
             score=item.row.score,
             score_kind=None if item.row.score is None else "stated",
         )
-        for item in _pick(placed, pick, issues)
+        for item in taken
     )
     return finish_grounding(
         targets, answer, issues, text=text, size_px=size_px, transform=seen, strict=strict
     )
+
+
+def note_unknown_size(
+    rows: Sequence[Row],
+    dialect: Dialect,
+    seen_size_px: Size | None,
+    transform: Transform | None,
+    issues: list[Issue],
+) -> None:
+    """Say that pixels of a resized frame cannot be undone without its size."""
+    if dialect is Dialect.SEEN_PX and rows and seen_size_px is None and transform is None:
+        issues.append(
+            Issue("unsure", "the size that the model saw is not known: taken as the original one")
+        )
 
 
 def check_scale(
@@ -158,7 +172,8 @@ def place_box(corners: np.ndarray, row: Row, seen: Transform, issues: list[Issue
     if shown.area_px2 <= 0 or box.area_px2 <= 0:
         issues.append(Issue("dropped_box", f"a box without area was dropped: {numbers}"))
         return None
-    if inside != shown:
+    # Less than this is the arithmetic: 999 of 999 is the edge, give or take a rounding.
+    if max(abs(a - b) for a, b in zip(inside.xyxy, shown.xyxy, strict=True)) > 1e-6:
         issues.append(Issue("clipped_box", f"a box was clipped to the frame: {numbers}"))
     return box
 
@@ -182,14 +197,17 @@ def _place(
     return placed
 
 
-def _pick(placed: list[_PlacedBox], pick: Pick, issues: list[Issue]) -> list[_PlacedBox]:
-    if pick == "all" or len(placed) <= 1:
-        return placed
-    index = 0 if pick == "first" else len(placed) - 1
+def pick_items(
+    items: Sequence[Item], scores: Sequence[float | None], pick: Pick, issues: list[Issue]
+) -> Sequence[Item]:
+    """The boxes or points that count, each with its score or None; what is not taken is told."""
+    if pick == "all" or len(items) <= 1:
+        return items
+    index = 0 if pick == "first" else len(items) - 1
     if pick == "best_score":
-        scores = [-1.0 if item.row.score is None else item.row.score for item in placed]
-        index = scores.index(max(scores))
-        if max(scores) < 0:
-            issues.append(Issue("unsure", "no box has a score: the first was taken"))
-    issues.append(Issue("picked", f"box {index + 1} of {len(placed)} was taken: {pick}"))
-    return [placed[index]]
+        numbers = [-1.0 if score is None else score for score in scores]
+        index = numbers.index(max(numbers))
+        if max(numbers) < 0:
+            issues.append(Issue("unsure", "none has a score: the first was taken"))
+    issues.append(Issue("picked", f"{index + 1} of {len(items)} was taken: {pick}"))
+    return [items[index]]

@@ -37,7 +37,9 @@ class _Find:
 
     @property
     def counts(self) -> bool:
-        return bool(self.reading.rows) or (self.reading.says_none and not _complains(self.reading))
+        return bool(self.reading.rows) or (
+            self.reading.says_none and not self.reading.has_complaints
+        )
 
 
 def read_answer(
@@ -58,9 +60,10 @@ def read_answer(
         for find in chosen:
             answer.rows += find.reading.rows
             answer.says_none = answer.says_none or find.reading.says_none
-            _add_new(issues, find.reading.issues)
+            issues += find.reading.issues
         answer.rule = chosen[-1].rule
-        skipped = sum(len(find.reading.rows) for find in usable if find not in chosen)
+        row_count = sum(len(find.reading.rows) for find in usable)
+        skipped = row_count - len(answer.rows)
         if skipped:
             issues.append(
                 Issue("skipped", f"{skipped} earlier in the text not read: the last answer counts")
@@ -70,9 +73,9 @@ def read_answer(
             del answer.rows[ROW_LIMIT:]
     for find in finds:
         if not find.counts and find.reading.issues:
-            answer.has_complaints = True
+            answer.has_complaints = answer.has_complaints or find.reading.has_complaints
             answer.rule = answer.rule or find.rule
-            _add_new(issues, find.reading.issues)
+            issues += find.reading.issues
     if not answer.rows:
         foreign = tokens_of_others(body, notation)
         if foreign is not None:
@@ -95,7 +98,7 @@ def _find_all(
     for value in values:
         reading = read_rows(value.value, shape)
         if reading.rows or reading.issues or reading.says_none:
-            reading.issues += value.issues
+            reading.issues |= dict.fromkeys(value.issues)
             finds.append(_Find(value.start, value.rule, reading, _is_flat(value), value.fence))
     rest, position = [], 0
     for value in values:
@@ -129,12 +132,3 @@ def _chosen(usable: list[_Find], pick: str) -> list[_Find]:
     # Bare rows in prose, back to the last answer of another kind.
     first = next((i + 1 for i in range(len(usable) - 1, -1, -1) if not usable[i].is_row), 0)
     return usable[first:]
-
-
-def _complains(reading: Reading) -> bool:
-    return any(issue.kind == "dropped_box" for issue in reading.issues)
-
-
-def _add_new(issues: list[Issue], more: list[Issue]) -> None:
-    """Each complaint once, however often the text gives cause for it."""
-    issues += [issue for issue in dict.fromkeys(more) if issue not in issues]

@@ -116,7 +116,7 @@ def render_tubes(
         >>> render_tubes([tube], Dialect.NORM_1000, (640, 360))
         '[{"time": 9.0, "bbox_2d": [0, 0, 500, 500], "label": "dog"}]'
         >>> render_tubes([tube], Dialect.NORM_1000, (640, 360), form="seconds")
-        '{"time": [9.0, 9.0], "boxes": {"9": [0, 0, 500, 500]}}'
+        '{"time": [9.0, 9.0], "boxes": {"9": [0, 0, 500, 500]}, "label": "dog"}'
     """
     notation = NOTATIONS[dialect]
     if notation.form != "json":

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmreason.grounding.results import Issue
+from mmreason.grounding.results import Issue, IssueKind
 
 ROW_LIMIT = 100
 """Boxes or points of one reply."""
@@ -62,12 +62,17 @@ class Reading:
     """Rows found so far, with complaints."""
 
     rows: list[Row] = field(default_factory=list)
-    issues: list[Issue] = field(default_factory=list)
+    issues: dict[Issue, None] = field(default_factory=dict)
+    """In order, each once, however often a text gives cause for it."""
     says_none: bool = False
 
-    def complain(self, text: str) -> None:
-        """Note a box or point that cannot be used."""
-        self.issues.append(Issue("dropped_box", text))
+    @property
+    def has_complaints(self) -> bool:
+        """Whether something hints at a box or point that cannot be used."""
+        return any(issue.kind in ("dropped_box", "no_box") for issue in self.issues)
+
+    def note(self, kind: IssueKind, text: str) -> None:
+        self.issues[Issue(kind, text)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +115,17 @@ def add_row(
     """One row, or the complaint why it is none."""
     if len(values) != shape.count:
         count = f"a {shape.name} needs {shape.count} numbers"
-        reading.complain(f"{count}, got {len(values)}")
+        reading.note("dropped_box", f"{count}, got {len(values)}")
         return
     # Compared before conversion: float() of a very long int raises.
     numbers = [
         float(v) if isinstance(v, str) or abs(v) <= NUMBER_LIMIT else math.inf for v in values
     ]
     if not all(abs(v) <= NUMBER_LIMIT for v in numbers):
-        reading.complain(f"a {shape.name} with a number out of all bounds was dropped")
+        reading.note("dropped_box", f"a {shape.name} with a number out of all bounds was dropped")
         return
     if len(reading.rows) >= ROW_LIMIT:
-        limit = Issue("cut", f"only the first {ROW_LIMIT} were read")
-        if limit not in reading.issues:
-            reading.issues.append(limit)
+        reading.note("cut", f"only the first {ROW_LIMIT} were read")
         return
     if shape.count == 4 and (xywh or shape.xywh):
         numbers[2], numbers[3] = numbers[0] + numbers[2], numbers[1] + numbers[3]
@@ -155,7 +158,7 @@ class _Walk:
             add_row(value, self.shape, self.reading, context, xywh=xywh)
         elif isinstance(value, list) and self._is_pair_of_corners(value):
             corners = [number for corner in value for number in corner]
-            self.reading.issues.append(Issue("repaired", "two corners taken as one box"))
+            self.reading.note("repaired", "two corners taken as one box")
             add_row(corners, self.shape, self.reading, context, xywh=xywh)
         elif isinstance(value, list):
             # An empty list says that nothing is there.
@@ -205,11 +208,11 @@ class _Walk:
         elif isinstance(value, dict | list):
             self.walk(value, context, depth=depth + 1, xywh=key in _XYWH_KEYS)
         elif isinstance(value, str) and _NUMBERS_ONLY.fullmatch(value[:400]):
-            self.reading.issues.append(Issue("repaired", f"numbers of {key} read from a string"))
+            self.reading.note("repaired", f"numbers of {key} read from a string")
             numbers = re.findall(NUMBER, value[:400])
             add_row(numbers, self.shape, self.reading, context, xywh=key in _XYWH_KEYS)
         else:
-            self.reading.complain(f"{key} is no list of numbers: {str(value)[:40]!r}")
+            self.reading.note("dropped_box", f"{key} is no list of numbers: {str(value)[:40]!r}")
 
     def _add_named_corners(self, members: Mapping[str, Any], context: Row) -> bool:
         """Corners with names say which is x and which is a width; the dialect's order is not

@@ -6,6 +6,9 @@ from mmreason.grounding.dialects.choose import Answer
 from mmreason.grounding.results import Grounding, GroundingStatus, Issue, Target
 from mmreason.grounding.spaces import Size, Transform
 
+ISSUE_LIMIT = 100
+"""Issues of one reading that are told."""
+
 
 def finish_grounding(
     targets: tuple[Target, ...],
@@ -31,11 +34,16 @@ def finish_grounding(
             issues.append(Issue("no_box", f"refused, since strict: {refused[0]}"))
         else:
             issues.append(Issue("no_box", "no usable box in the text"))
+    distinct = list(dict.fromkeys(issues))
+    # The last one says what the reading came to.
+    reported = (
+        (*distinct[: ISSUE_LIMIT - 1], distinct[-1]) if len(distinct) > ISSUE_LIMIT else distinct
+    )
     return Grounding(
         status=status,
         targets=() if refused else targets,
         rule=answer.rule,
-        issues=tuple(issues),
+        issues=tuple(reported),
         raw_text=text,
         size_px=size_px,
         transform=transform,

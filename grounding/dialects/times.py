@@ -21,7 +21,8 @@ _CLOCK = r"(?:[0-9]{1,3}:)?[0-9]{1,4}:[0-9]{1,2}(?:\.[0-9]{1,9})?"
 _SECONDS = r"[0-9]{1,9}(?:\.[0-9]{0,9})?"
 _UNIT = r"(?:\s?(?:seconds|second|secs|sec|s)\b)"
 _TIME = re.compile(rf"\s*<?\s*(?:({_CLOCK})|({_SECONDS}){_UNIT}?)\s*>?\s*", re.IGNORECASE)
-_JOIN = r"\s{0,3}>?\s{0,3}(?:-|–|—|to|until|and)\s{0,3}<?\s{0,3}"
+_JOIN = r"\s{0,3}>?\s{0,3}(?:[-\u2013\u2014]|to|until|and)\s{0,3}<?\s{0,3}"
+"""A hyphen or a dash of either length, or a word."""
 _IN_WORDS = re.compile(
     rf"({_CLOCK}){_JOIN}({_CLOCK})"
     rf"|({_SECONDS}){_UNIT}?{_JOIN}({_SECONDS}){_UNIT}"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from mmreason.grounding.dialects.dialect import BoxNotation, Form
 from mmreason.grounding.dialects.loose_json import find_loose_values
 from mmreason.grounding.dialects.rows import NUMBER, Reading, Row, RowShape, add_row, read_rows
-from mmreason.grounding.results import Issue
 
 _TAG = re.compile(
     r"<\|object_ref_start\|>|<\|object_ref_end\|>|<\|box_start\|>|<\|box_end\|>"
@@ -161,9 +160,9 @@ def _tagged(
     reading = Reading()
     values, _ = find_loose_values(content)
     for value in values:
-        for row in read_rows(value.value, shape).rows:
-            reading.rows.append(Row(row.numbers, row.label or label, row.score))
-        reading.issues += read_rows(value.value, shape).issues
+        inner = read_rows(value.value, shape)
+        reading.rows += [Row(row.numbers, row.label or label, row.score) for row in inner.rows]
+        reading.issues |= inner.issues
     if not values:
         pairs = [match.groups() for match in _PAIRS.finditer(content)] if shape.count == 4 else []
         for row in pairs or [_NUMBER.findall(content)]:
@@ -218,5 +217,5 @@ def _in_point_tags(body: str, notation: BoxNotation, shape: RowShape) -> Iterato
             yield _find(tag.start(), tag.end(), "tags", rows, shape, label)
         else:
             reading = Reading()
-            reading.issues.append(Issue("no_box", "point tags of another dialect were not read"))
+            reading.note("no_box", "point tags of another dialect were not read")
             yield TokenFind(tag.start(), tag.end(), "tags", reading)

@@ -14,13 +14,13 @@ import numpy as np
 
 from mmreason.grounding.boxes import Box
 from mmreason.grounding.dialects.answer_text import answer_body, find_values, says_none
-from mmreason.grounding.dialects.boxes import check_scale, place_box
+from mmreason.grounding.dialects.boxes import check_scale, note_unknown_size, place_box
 from mmreason.grounding.dialects.choose import Answer
 from mmreason.grounding.dialects.dialect import NOTATIONS, Dialect, from_numbers
 from mmreason.grounding.dialects.rows import Row, RowShape, read_rows
 from mmreason.grounding.dialects.status import finish_grounding
 from mmreason.grounding.dialects.times import read_span, to_seconds
-from mmreason.grounding.results import Grounding, Issue, Target
+from mmreason.grounding.results import Grounding, Issue, IssueKind, Target
 from mmreason.grounding.spaces import Size, Transform, seen_transform
 from mmreason.grounding.tubes import Tube
 from mmreason.video.types import Span
@@ -59,9 +59,12 @@ class _TubeReading:
     times_s: Sequence[float] | None
     first_frame: int
     tracks: dict[tuple[str, str], _Track] = field(default_factory=dict)
-    issues: list[Issue] = field(default_factory=list)
+    issues: dict[Issue, None] = field(default_factory=dict)
     says_none: bool = False
     sighting_count: int = 0
+
+    def note(self, kind: IssueKind, text: str) -> None:
+        self.issues[Issue(kind, text)] = None
 
     def track(self, key: tuple[str, str]) -> _Track:
         return self.tracks.setdefault(key, _Track(key[1]))
@@ -99,14 +102,11 @@ def parse_tubes(
     issues: list[Issue] = []
     body = answer_body(text, issues)
     answer, reading = _read(body, issues, _TubeReading(shape, times_s, first_frame))
-    issues += dict.fromkeys(reading.issues)
+    issues += reading.issues
     answer.has_complaints = any(issue.kind == "dropped_box" for issue in reading.issues)
     rows = [s.row for track in reading.tracks.values() for s in track.sightings if s.row]
     answer.rows = rows
-    if dialect is Dialect.SEEN_PX and rows and seen_size_px is None and transform is None:
-        issues.append(
-            Issue("unsure", "the size that the model saw is not known: taken as the original one")
-        )
+    note_unknown_size(rows, dialect, seen_size_px, transform, issues)
     check_scale(rows, dialect, seen.to_size, issues, switch=False)
     targets: list[Target] = []
     for (track_id, label), track in reading.tracks.items():
@@ -186,21 +186,19 @@ def _time_of(value: dict[str, Any], reading: _TubeReading) -> float | None:
     if name is not None:
         time_s = to_seconds(value[name])
         if time_s is None:
-            reading.issues.append(
-                Issue("dropped_box", f"a box with a time that is none: {str(value[name])[:40]!r}")
+            reading.note(
+                "dropped_box", f"a box with a time that is none: {str(value[name])[:40]!r}"
             )
         return time_s
     name = next((name for name in _FRAME_KEYS if name in value), None)
     number = None if name is None else to_seconds(value[name])
     if number is None:
-        reading.issues.append(Issue("dropped_box", "a box without a time was dropped"))
+        reading.note("dropped_box", "a box without a time was dropped")
         return None
     index = number - reading.first_frame
     if reading.times_s is None or index != int(index) or not 0 <= index < len(reading.times_s):
         what = "is not known" if reading.times_s is None else "was not shown"
-        reading.issues.append(
-            Issue("dropped_box", f"a box in frame {number:g}, whose time {what}, was dropped")
-        )
+        reading.note("dropped_box", f"a box in frame {number:g}, whose time {what}, was dropped")
         return None
     return float(reading.times_s[int(index)])
 
@@ -211,24 +209,22 @@ def _add_timed_boxes(
     """Boxes by their times, with the span that the model states for all."""
     track = reading.track(key)
     if isinstance(span, list) and len(span) == 2:
-        track.span = read_span(span[0], span[1], reading.issues)
+        problems: list[Issue] = []
+        track.span = read_span(span[0], span[1], problems)
+        reading.issues |= dict.fromkeys(problems)
     elif span is None and not boxes:
         reading.says_none = True
     for name, box in boxes.items():
         time_s = to_seconds(name)
         if time_s is None:
-            reading.issues.append(
-                Issue("dropped_box", f"a box with a time that is none: {name[:40]!r}")
-            )
+            reading.note("dropped_box", f"a box with a time that is none: {name[:40]!r}")
         else:
             _add_sighting(time_s, box, key, reading)
 
 
 def _add_sighting(time_s: float, box: Any, key: tuple[str, str], reading: _TubeReading) -> None:
     if reading.sighting_count >= SIGHTING_LIMIT:
-        limit = Issue("cut", f"only the first {SIGHTING_LIMIT} boxes were read")
-        if limit not in reading.issues:
-            reading.issues.append(limit)
+        reading.note("cut", f"only the first {SIGHTING_LIMIT} boxes were read")
         return
     reading.sighting_count += 1
     track = reading.track(key)
@@ -237,11 +233,9 @@ def _add_sighting(time_s: float, box: Any, key: tuple[str, str], reading: _TubeR
         track.sightings.append(_Sighting(time_s, None))
         return
     rows = read_rows({"bbox": box}, reading.shape)
-    reading.issues += rows.issues
+    reading.issues |= rows.issues
     if len(rows.rows) > 1:
-        reading.issues.append(
-            Issue("dropped_box", f"{len(rows.rows)} boxes of one object at {time_s:g} s")
-        )
+        reading.note("dropped_box", f"{len(rows.rows)} boxes of one object at {time_s:g} s")
     track.sightings += [_Sighting(time_s, row) for row in rows.rows[:1]]
 
 

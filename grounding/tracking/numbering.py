@@ -17,6 +17,7 @@ COLOURS = (
     (240, 50, 230), (210, 245, 60), (250, 190, 212), (0, 128, 128), (170, 110, 40), (128, 0, 0),
 )  # fmt: skip
 """One a number, again from the start after the last."""
+_SAME_TIME_S = 0.05
 _CONTEXT_COLUMNS = 4
 _GAP_PX = 4
 _LEAST_LETTER_PX = 12
@@ -85,9 +86,17 @@ def number_crops(
 def choose_key_frame(times_s: np.ndarray, tubes: Sequence[Tube]) -> int:
     """Index of the time at which most of `tubes` are to be seen, and they are largest."""
     counts, areas = np.zeros(len(times_s)), np.zeros(len(times_s))
-    for index, time_s in enumerate(times_s):
-        boxes = [box for tube in tubes if (box := tube.at(float(time_s)))]
-        counts[index], areas[index] = len(boxes), sum(box.area_px2 for box in boxes)
+    for tube in tubes:
+        # The time of the tube that is nearest to each of `times_s`.
+        after = np.searchsorted(tube.times_s, times_s).clip(1, max(len(tube) - 1, 1))
+        before_s, after_s = tube.times_s[after - 1], tube.times_s[np.minimum(after, len(tube) - 1)]
+        row = np.where(times_s - before_s <= after_s - times_s, after - 1, after)
+        row = row.clip(0, len(tube) - 1)
+        near = np.abs(tube.times_s[row] - times_s) <= _SAME_TIME_S
+        seen = near & tube.present[row]
+        sides = tube.boxes_px[row, 2:] - tube.boxes_px[row, :2]
+        counts += seen
+        areas += np.where(seen, sides.prod(axis=1), 0.0)
     return int(np.lexsort((-areas, -counts))[0]) if len(times_s) else 0
 
 

@@ -8,7 +8,7 @@ absence parts are joined at the end, when both sides of the gap are known.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -40,6 +40,8 @@ LEAST_UNSURE_IOU = 0.4
 """The same for unsure detections."""
 MOST_MARGIN_SIZES = 0.75
 """How much wider boxes may be made in the last round, in sizes of the object."""
+MOST_REPLAYED = 50
+"""A gap is gone through again over its last frames, at most so many."""
 SAME_OBJECT_IOU = 0.8
 """A detection that overlaps so much with one that has a track is a double of it."""
 
@@ -149,36 +151,38 @@ class _Follower:
         self._active: list[int] = []
         self._states = self._observed = start_states(np.zeros((0, 4)))
         self._clock_s = float(times_s[0])
+        self._stepped: deque[int] = deque(maxlen=MOST_REPLAYED)
 
     def step(self, frame: int) -> None:
         """Put the detections of one frame on tracks."""
         now_s = float(self._times_s[frame])
+        self._stepped.append(frame)
         self._forget_lost(now_s)
         self._states = predict_states(self._states, now_s - self._clock_s)
         self._clock_s = now_s
         detections = self._seeds[frame]
         boxes_px = np.array([d.box.xyxy for d in detections], np.float64).reshape(-1, 4)
         scores = np.array([1.0 if d.score is None else d.score for d in detections])
-        sure = np.flatnonzero(scores >= self._settings.sure_score)
-        unsure = np.flatnonzero(
-            (scores >= self._settings.unsure_score) & (scores < self._settings.sure_score)
-        )
-        tracks = np.arange(len(self._active))
+        sure = scores >= self._settings.sure_score
+        unsure = (scores >= self._settings.unsure_score) & ~sure
+        free_tracks, free_rows = np.ones(len(self._active), bool), np.ones(len(boxes_px), bool)
         matched: list[tuple[int, int]] = []
-        for select, rows in ((self._by_motion, sure), (self._by_motion_unsure, unsure),
-                             (self._by_nearness, sure)):  # fmt: skip
-            rows = np.setdiff1d(rows, [row for _, row in matched])
-            free = np.setdiff1d(tracks, [track for track, _ in matched])
-            if len(rows) and len(free):
-                gain, allowed = select(free, boxes_px[rows])
-                if self._looks is not None:
-                    likeness = self._compare_looks(free, self._looks[frame][rows])
-                    gain = gain + LOOK_WEIGHT * np.maximum(likeness, 0.0)
-                    allowed &= likeness >= LEAST_LIKENESS
-                pairs = match_pairs(gain, allowed)
-                matched += zip(free[pairs[0]].tolist(), rows[pairs[1]].tolist(), strict=True)
+        for select, chosen in ((self._by_motion, sure), (self._by_motion_unsure, unsure),
+                               (self._by_nearness, sure)):  # fmt: skip
+            tracks, rows = np.flatnonzero(free_tracks), np.flatnonzero(chosen & free_rows)
+            if not len(rows) or not len(tracks):
+                continue
+            gain, allowed = select(tracks, boxes_px[rows])
+            if self._looks is not None:
+                likeness = self._compare_looks(tracks, self._looks[frame][rows])
+                gain = gain + LOOK_WEIGHT * np.maximum(likeness, 0.0)
+                allowed &= likeness >= LEAST_LIKENESS
+            pairs = match_pairs(gain, allowed)
+            tracks, rows = tracks[pairs[0]], rows[pairs[1]]
+            free_tracks[tracks] = free_rows[rows] = False
+            matched += zip(tracks.tolist(), rows.tolist(), strict=True)
         self._observe(frame, matched, boxes_px)
-        self._start(frame, np.setdiff1d(sure, [row for _, row in matched]), matched, boxes_px)
+        self._start(frame, np.flatnonzero(sure & free_rows), matched, boxes_px)
 
     def _by_motion(self, tracks: np.ndarray, boxes_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         overlap = pairwise_iou(self._states.boxes_px[tracks], boxes_px)
@@ -223,18 +227,17 @@ class _Follower:
     ) -> None:
         if not matched:
             return
-        for track, row in matched:
-            piece = self.tracklets[self._active[track]]
-            if frame - piece.frames[-1] > 1:
-                between_s = self._times_s[piece.frames[-1] : frame + 1]
-                before = self._observed.take(np.array([track]))
-                again = replay_gap(before, between_s[:-1], piece.boxes_px[-1], boxes_px[row])
-                step_s = float(between_s[-1] - between_s[-2])
-                self._states = self._states.put(np.array([track]), predict_states(again, step_s))
-            look = None if self._looks is None else self._looks[frame][row]
-            piece.add(frame, boxes_px[row], row, look)
         tracks, rows = (np.array(column) for column in zip(*matched, strict=True))
         updated = update_states(self._states.take(tracks), boxes_px[rows])
+        for position, (track, row) in enumerate(matched):
+            piece = self.tracklets[self._active[track]]
+            gap = [index for index in self._stepped if index >= piece.frames[-1]]
+            if len(gap) > 2:
+                before = self._observed.take(tracks[[position]])
+                again = replay_gap(before, self._times_s[gap], piece.boxes_px[-1], boxes_px[row])
+                updated = updated.put(np.array([position]), again)
+            look = None if self._looks is None else self._looks[frame][row]
+            piece.add(frame, boxes_px[row], row, look)
         self._states = self._states.put(tracks, updated)
         self._observed = self._observed.put(tracks, updated)
 
@@ -251,10 +254,9 @@ class _Follower:
             if (pairwise_iou(boxes_px[[row]], boxes_px[tracked]) >= SAME_OBJECT_IOU).any():
                 continue
             tracked.append(row)
+            look = None if self._looks is None else self._looks[frame][row]
             piece = Tracklet()
-            piece.add(
-                frame, boxes_px[row], row, None if self._looks is None else self._looks[frame][row]
-            )
+            piece.add(frame, boxes_px[row], row, look)
             self._active.append(len(self.tracklets))
             self.tracklets.append(piece)
             new = start_states(boxes_px[[row]])

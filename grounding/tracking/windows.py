@@ -134,7 +134,7 @@ def track_in_windows(
         try:
             frames = video.frames_at(span_s.tolist())
             shown_s, first = np.unique(frames.times_s, return_index=True)
-            frames, indices = _take_frames(frames, first), begin + first
+            frames, indices = _take_frames(frames, first), stitched.index(begin + first, shown_s)
             try:
                 tubes = track_window(frames, stitched.hand_over(indices, end))
             except TrackingError as error:
@@ -182,8 +182,15 @@ class _Stitched:
         if start is not None and len(times_s):
             self.middle = int(np.abs(times_s - start.time_s).argmin())
         self.shown_s = np.full(len(times_s), np.nan)
+        self._index_of: dict[float, int] = {}
         # Of each object, its looks by index of the frame; frames come in runs.
         self._objects: list[dict[int, _Look]] = []
+
+    def index(self, indices: np.ndarray, shown_s: np.ndarray) -> np.ndarray:
+        """`indices` of frames shown at `shown_s`, where a frame that an earlier window had under
+        another time that was asked for keeps that index."""
+        rows = zip(shown_s.tolist(), indices.tolist(), strict=True)
+        return np.array([self._index_of.get(time_s, index) for time_s, index in rows], int)
 
     def hand_over(self, indices: np.ndarray, end: int) -> Seeds:
         """Seeds of a window of frames `indices`, all below `end`: each object that is known in some
@@ -214,6 +221,7 @@ class _Stitched:
                     f"a tube of the tracker has {len(tube)} times for {len(indices)} frames"
                 )
         self.shown_s[indices] = shown_s
+        self._index_of.update(zip(shown_s.tolist(), indices.tolist(), strict=True))
         fresh = [_looks_of(indices, tube) for tube in tubes if tube.present.any()]
         near = self._near(indices)
         agreement = np.array([[_agree(old, new) for new in fresh] for old in near], np.float64)
@@ -222,8 +230,8 @@ class _Stitched:
         for old, new in zip(olds.tolist(), news.tolist(), strict=True):
             for index, look in fresh[new].items():
                 # What one window saw counts more than what the other filled in or missed.
-                present = near[old].get(index)
-                if present is None or present.detection is None or look.observed:
+                before = near[old].get(index)
+                if before is None or (look.detection and (look.observed or not before.detection)):
                     near[old][index] = look
         matched = set(news.tolist())
         self._objects += [looks for row, looks in enumerate(fresh) if row not in matched]

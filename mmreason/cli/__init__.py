@@ -23,6 +23,7 @@ from mmreason.cli.caption import caption_video
 from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
 from mmreason.cli.demo import run_demo
+from mmreason.cli.diagnose import diagnose_predictions
 from mmreason.cli.doctor import check_installation
 from mmreason.cli.eval import eval_app
 from mmreason.cli.ground import ground_expression
@@ -135,6 +136,7 @@ def _add_verb(verb: Callable[..., None], example: str) -> None:
 
 _add_verb(ask_video, 'mmreason ask clip.mp4 "What colour is the star?" --html out.html')
 _add_verb(ground_expression, 'mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png')
+_add_verb(diagnose_predictions, "mmreason diagnose predictions.jsonl --report diagnosis.html")
 _add_verb(caption_video, "mmreason caption clip.mp4 --start 4 --end 8")
 _add_verb(index_videos, "mmreason index talks/ --with speech,screen")
 _add_verb(search_videos, 'mmreason search talks/ "the budget" --channel speech --open 1')

@@ -17,6 +17,7 @@ from mmreason.cli.search import SearchOutput
 from mmreason.cli.timeline import TimelineOutput
 from mmreason.cli.transcribe import TranscribedFile
 from mmreason.cli.weights import WeightsOutput
+from mmreason.evaluation.refadv.diagnosis import Diagnosis
 from mmreason.grounding import GroundingStatus, Issue
 from mmreason.memory.store_usage import Usage
 from mmreason.policies.estimate import Estimate
@@ -211,6 +212,7 @@ OUTPUTS = (
     Output("answers_totals", "mmreason ask --questions FILE --out FILE --json", BatchTotals),
     Output("estimate", "mmreason ask VIDEO --dry-run --json", Estimate),
     Output("grounding", "mmreason ground FILE EXPRESSION --json", GroundingOutput),
+    Output("diagnosis", "mmreason eval refadv --json; mmreason diagnose FILE --json", Diagnosis),
     Output("caption", "mmreason caption VIDEO --json", CaptionOutput),
     Output("index", "mmreason index FILES --json", IndexOutput),
     Output("search", "mmreason search PATHS WORDS --json", SearchOutput),

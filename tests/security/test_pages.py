@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmreason.grounding import Box, Grounding, GroundingStatus, Issue, Rival, Target, Tube
+from mmreason.grounding.drawing.page import save_tube_page
 from mmreason.library.results import LibraryHit, LibraryResult
 from mmreason.library.videos import UnreadableVideo
 from mmreason.tool_calls import AgentCall, Caption, Look, ModelTurn, Search
@@ -183,6 +185,28 @@ def _html_of_hits(folder: Path) -> str:
     return result._repr_html_()
 
 
+def _grounding() -> Grounding:
+    tube = Tube.from_boxes([0.0, 0.4], [Box(4, 4, 40, 40), None], id="a", label="a")
+    target = Target(box=Box(4, 4, 40, 40), label="a", tube=tube, checks={EVIL: True})
+    grounding = Grounding(
+        status=GroundingStatus.FOUND,
+        targets=(target,),
+        rivals=(Rival(target=target, fails=("a",), reason="a"),),
+        issues=(Issue("clipped_box", "a"),),
+        rationale="a",
+        raw_text="a",
+        expression="a",
+        settings={EVIL: {EVIL: EVIL}},
+        cost={EVIL: 1.0},
+    )
+    return replace(poison(grounding), settings=grounding.settings, cost=grounding.cost)
+
+
+def _html_of_grounding(folder: Path) -> str:
+    page = save_tube_page(folder / "a.html", _opened(folder), _grounding())
+    return page.read_text(encoding="utf-8")
+
+
 FRAMES = FrameBatch(
     pixels=np.zeros((1, 8, 8, 3), np.uint8), times_s=np.zeros(1), exact=np.ones(1, bool)
 )
@@ -198,6 +222,8 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "FrameBatch._repr_html_": lambda folder: FRAMES._repr_html_(),
     "SamplePlan._repr_html_": _plan_html,
     "LibraryResult._repr_html_": _html_of_hits,
+    "Grounding._repr_html_": lambda folder: _grounding()._repr_html_(),
+    "Tube._repr_html_": lambda folder: poison(_grounding().targets[0].tube)._repr_html_(),
 }
 
 
@@ -213,6 +239,12 @@ def test_the_needle_page_and_its_drawings_show_foreign_text_as_text(tmp_path: Pa
     assert "MARK" in pages[0] and len(pages) > 1
     for page in pages:
         assert_page(page)
+
+
+def test_the_page_of_a_grounding_shows_foreign_text_as_text(tmp_path: Path) -> None:
+    page = _html_of_grounding(tmp_path)
+    assert_page(page)
+    assert "MARK" in page and "data:image/jpeg" in page
 
 
 def test_what_a_model_said_is_no_markdown(tmp_path: Path) -> None:

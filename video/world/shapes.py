@@ -84,14 +84,14 @@ def touching_distance(
 ) -> float:
     """How far apart the centres of two shapes are when their edges first meet, as the first comes
     from the direction `angle` (radians, y down) towards the other. In the unit of the radii."""
-    outline = radius * _outline(shape)
+    outline = radius * find_outline(shape)
     direction = np.array([math.cos(angle), math.sin(angle)])
     # Halve the distance at which the outlines meet; 24 halvings are exact to a pixel of any size.
     near, far = 0.0, radius + other_radius
     for _ in range(24):
         middle = (near + far) / 2
         points = (outline + middle * direction) / other_radius
-        if signed_distance(other, points[:, 0], points[:, 1]).min() <= 0 or _holds_corner(
+        if _any_inside(other, points) or _holds_corner(
             shape, radius, other, other_radius, middle * direction
         ):
             near = middle
@@ -104,13 +104,34 @@ def _holds_corner(
     shape: Shape, radius: float, other: Shape, other_radius: float, centre: np.ndarray
 ) -> bool:
     """Whether the outline of `other` (at the origin) enters `shape` at `centre`."""
-    points = (other_radius * _outline(other) - centre) / radius
-    return bool(signed_distance(shape, points[:, 0], points[:, 1]).min() <= 0)
+    points = (other_radius * find_outline(other) - centre) / radius
+    return _any_inside(shape, points)
+
+
+def _any_inside(shape: Shape, points: np.ndarray) -> bool:
+    """Whether any of (n, 2) points in radii lies inside a shape: all edges and points at once,
+    where a distance would cost ten times as much."""
+    x, y = points[:, 0], points[:, 1]
+    if shape not in POLYGONS:
+        return bool(signed_distance(shape, x, y).min() <= 0)
+    corners = POLYGONS[shape]
+    x1, y1 = corners.T[:, :, None]
+    x2, y2 = np.roll(corners, 1, axis=0).T[:, :, None]
+    crosses = (y1 <= y) != (y2 <= y)
+    # A level edge is crossed by no ray to the right.
+    slope = (x2 - x1) / np.where(y2 == y1, 1.0, y2 - y1)
+    crossings = (crosses & (x < x1 + slope * (y - y1))).sum(0)
+    return bool((crossings % 2 == 1).any())
 
 
 @lru_cache(maxsize=16)
-def _outline(shape: Shape) -> np.ndarray:
-    """(n, 2) points on the outer edge, radius 1."""
+def find_outline(shape: Shape) -> np.ndarray:
+    """(n, 2) points on the outer edge of a shape, radius 1.
+
+    Example:
+        >>> find_outline("square").shape
+        (64, 2)
+    """
     if shape in POLYGONS:
         corners = POLYGONS[shape]
         following = np.roll(corners, -1, axis=0)
