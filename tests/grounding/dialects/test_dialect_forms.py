@@ -195,6 +195,7 @@ def test_several_boxes_keep_their_order_and_labels(dialect):
         assert found.labels == ("dog", "cat")
 
 
+@pytest.mark.full
 def test_patches_are_those_of_kosmos_2():
     processing = pytest.importorskip("transformers.models.kosmos2.processing_kosmos2")
     rng = np.random.default_rng(0)
@@ -212,6 +213,7 @@ def test_patches_are_those_of_kosmos_2():
         assert (y1 * 32 + x1, y2 * 32 + x2) == expected
 
 
+@pytest.mark.full
 def test_bins_are_those_of_florence_2():
     torch = pytest.importorskip("torch")
     processing = pytest.importorskip("transformers.models.florence2.processing_florence2")
