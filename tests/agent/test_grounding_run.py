@@ -12,6 +12,7 @@ import pytest
 
 from mmreason.grounding import Grounding, GroundingStatus, Target, iou
 from mmreason.grounding.boxes import Box
+from mmreason.grounding.detectors.scripted import ScriptedDetector, tubes_of_world
 from mmreason.language.prompts import GENERAL
 from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store import Store
@@ -349,3 +350,29 @@ def test_a_long_video_that_nobody_knows_is_surveyed(long_script):
     )
     assert found.status is GroundingStatus.NONE
     assert any("closer look" in issue.text for issue in found.issues)
+
+
+def test_a_named_detector_finds_the_head_and_the_model_chooses(script, monkeypatch):
+    times_s = [i / 5 for i in range(20)]
+    detector = ScriptedDetector(truth=tubes_of_world(WORLD, times_s), seed=3)
+    monkeypatch.setattr("mmreason.agent.grounding.grounders._kind_of", lambda name: "detector")
+    monkeypatch.setattr("mmreason.agent.grounding.candidates.load_detector_of", lambda g: detector)
+    model = ScriptedModel(InTurn(WORLD, "b", "AB"), clip=CLIP, tier="small")
+    reasoner = Reasoner(model, store=Store.in_memory())
+    found = reasoner.ground(script, EXPRESSION, want="tube", grounder="some/detector")
+    assert found.status is GroundingStatus.FOUND and overlap(found.targets[0], "b", 1.0) > 0.8
+    assert found.settings["grounder"] == {
+        "kind": "detector", "name": "some/detector", "reason": "asked for"
+    }  # fmt: skip
+    assert not any(asked.text.startswith("Locate") for asked in model.asked)
+    assert found.cost["frames"] >= 20
+    limited = reasoner.ground(
+        script, EXPRESSION, want="tube", grounder="some/detector", budget=Budget(frames=10)
+    )
+    assert limited.cost["frames"] <= 10 and limited.targets
+
+
+def test_a_grounder_that_cannot_be_had_is_named(ground, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match=re.escape(str(tmp_path))):
+        ground(EXPRESSION, want="tube", grounder=str(tmp_path))

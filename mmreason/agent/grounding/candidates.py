@@ -7,13 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmreason.agent.grounding.grounders import GrounderChoice
+from mmreason.agent.grounding.grounders import (
+    GrounderChoice,
+    load_detector_of,
+    load_mask_tracker_of,
+)
 from mmreason.agent.grounding.task import GroundTask
 from mmreason.grounding import Choice, Detection, Grounding, Issue, Tube, iou
 from mmreason.grounding.recipes import RecipeResult, detect_track_choose, seed_and_propagate
 from mmreason.grounding.tracking.tracker import KalmanTracker
 from mmreason.tools.ground import ask_boxes
 from mmreason.tools.ground_chat import ChatDetector, ask_tubes
+from mmreason.tools.ground_meter import MeteredDetector
 from mmreason.video.types import FrameBatch
 
 SAME_OBJECT_IOU = 0.5
@@ -67,12 +72,16 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
         return _write_tubes(task, times_s)
     chat = None
     if grounder.kind == "detector":
-        from mmreason.grounding.detectors import load_detector
-
-        detector, every_s = load_detector(grounder.name), 0.0
+        detector = MeteredDetector(load_detector_of(grounder), task.meter)
+        most = _share_of(task.meter.frames_left)
+        every_s = 0.0 if most is None else _plan_interval(times_s, most)
     else:
         detector = chat = ChatDetector(task.model)
-        every_s = _plan_interval(task, times_s)
+        limits = [LOOKS] if task.can_judge else [NANO_LOOKS]
+        for left in (task.meter.frames_left, task.meter.calls_left):
+            most = _share_of(left) if task.can_judge else left
+            limits += [] if most is None else [most]
+        every_s = max(LEAST_LOOK_S, _plan_interval(times_s, min(limits)))
     result = detect_track_choose(
         task.source,
         times_s,
@@ -88,18 +97,18 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
     return _collect(task, result, readings)
 
 
-def _plan_interval(task: GroundTask, times_s: np.ndarray) -> float:
-    """Seconds between two frames in which a chat model is asked for boxes, by what it may cost."""
-    most = LOOKS if task.can_judge else NANO_LOOKS
-    for left in (task.meter.frames_left, task.meter.calls_left):
-        if left is not None:
-            share = CHECKS_KEPT if task.can_judge else 1.0
-            most = min(most, max(1, int(left * share)))
-    # Gaps between parts are not looked at.
+def _share_of(left: int | None) -> int | None:
+    """How many of the frames or calls that are left looking for candidates may take."""
+    return None if left is None else int(left * CHECKS_KEPT)
+
+
+def _plan_interval(times_s: np.ndarray, most: int) -> float:
+    """Seconds between two of at most `most` looks at frames of `times_s`."""
     steps_s = np.diff(times_s)
+    # Gaps between parts are not looked at.
     step_s = float(np.median(steps_s)) if len(steps_s) else 0.0
-    looked_s = step_s * len(times_s)
-    return max(LEAST_LOOK_S, step_s, 1.02 * looked_s / most)
+    # A little more than its share: looks begin anew in each part.
+    return max(step_s, 1.02 * step_s * len(times_s) / max(1, most))
 
 
 def _collect(
@@ -159,9 +168,7 @@ def _mark_looks(tube: Tube, looked_s: np.ndarray) -> Tube:
 def _propagate_masks(task: GroundTask, grounder: GrounderChoice, times_s: np.ndarray) -> Candidates:
     """The model boxes the expression in a few frames; a mask tracker carries the best of them both
     ways."""
-    from mmreason.grounding.tracking import load_mask_tracker
-
-    tracker = load_mask_tracker(grounder.name)
+    tracker = load_mask_tracker_of(grounder)
     detector = ChatDetector(task.model)
     count = min(BEST_FRAMES, len(times_s))
     # From the middle outwards: most things are to be seen there.

@@ -46,6 +46,7 @@ from mmreason.tools.ground import (
 )
 from mmreason.tools.ground_chat import ChatChooser
 from mmreason.tools.ground_meter import BudgetSpent, Meter, MeteredModel
+from mmreason.types import UsageError
 from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import keep_open
 from mmreason.video.types import FrameSource, Span
@@ -120,7 +121,7 @@ def _ground_frame(task: GroundTask, frame: Frame) -> Grounding:
     task.settings["grounder"] = grounder.to_dict()
     if grounder.kind == "detector" or grounder.kind == "masks":
         task.take_apart()
-        candidates = track_candidates(task, grounder, np.array([frame.time_s or 0.0]))
+        candidates = _find_candidates(task, grounder, np.array([frame.time_s or 0.0]))
         return _decide(task, candidates, frame.time_s)
     try:
         reading = ground_frame(task.model, frame, task.request.expression)
@@ -203,6 +204,8 @@ def _find_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
     except BudgetSpent as error:
         task.tell("budget", f"candidates were not looked for to the end: {error}")
         return Candidates(times_s=times_s, failed=str(error))
+    except UsageError:
+        raise  # a grounder that cannot be loaded is no failure of a look
     except FAILURES as error:
         return Candidates(times_s=times_s, failed=first_line(error))
 
