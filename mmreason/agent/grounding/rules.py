@@ -174,6 +174,9 @@ def _judge_edge(
     """Whether it comes in, or goes out, over an edge; over that of a side where one is named."""
     boxes_px = tube.boxes_px[tube.present]
     box_px = boxes_px[-1 if at_end else 0]
+    if not tube.present[-1 if at_end else 0] and len(boxes_px) > 1:
+        # One step further it was or will be, where nobody sees it any more.
+        box_px = 2 * box_px - boxes_px[-2 if at_end else 1]
     margin_px = np.array(size_px) * EDGE
     touched = {
         "left": box_px[0] <= margin_px[0],
