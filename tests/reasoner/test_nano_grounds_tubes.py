@@ -35,18 +35,18 @@ def script(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return world.save(tmp_path_factory.mktemp("worlds") / "two.json")
 
 
-def test_nano_follows_what_it_was_taught_and_tells_what_nobody_checked(reasoner, world, script):
-    found = reasoner.ground(script, "the red star that moves right", want="tube", fps=2)
+def test_nano_follows_what_it_was_taught_and_looks_at_it_again(reasoner, world, script):
+    found = reasoner.ground(script, "the red star that moves right", want="tube", fps=5)
     assert found.status is GroundingStatus.FOUND
     (target,) = found.targets
     assert target.tube is not None and target.tube.present.sum() >= 6
-    for time_s in (0.5, 2.0):
+    for time_s in (0.6, 2.0):
         x1, y1, x2, y2 = boxes_at(world, time_s)["star"]
         box = target.tube.at(time_s)
         assert box is not None and iou(box, Box(x1 * 320, y1 * 180, x2 * 320, y2 * 180)) > 0.5
-    assert target.checks == {"red": None, "moves right": True}
-    assert any(i.kind == "unchecked" and "'red'" in i.text for i in found.issues)
-    assert target.score is None
+    # Its look was asked for again in other frames.
+    assert target.checks == {"red": True, "moves right": True}
+    assert (target.score, target.score_kind) == (1.0, "agreement")
 
 
 def test_nano_refuses_a_motion_that_its_track_denies(reasoner, script):
@@ -59,3 +59,15 @@ def test_nano_refuses_what_is_outside_its_words(reasoner, script):
     found = reasoner.ground(script, "the dog that runs", want="tube", fps=1)
     assert found.status in (GroundingStatus.NONE, GroundingStatus.UNPARSED)
     assert not found.targets
+
+
+def test_nano_tells_apart_by_a_negation(reasoner, tmp_path):
+    rows = [("red", 0.2), ("blue", 0.8)]
+    actors = tuple(Actor(id=colour, shape="star", colour=colour, x=x, y=0.5) for colour, x in rows)
+    world = World(scenes=(Scene(start_s=0, end_s=2, background="navy", actors=actors),))
+    path = world.save(tmp_path / "stars.json")
+    found = reasoner.ground(path, "the star that is not red", want="tube", fps=5)
+    assert found.status is GroundingStatus.FOUND
+    assert found.targets[0].checks == {"not red": True}
+    # The blue one stands on the right.
+    assert found.boxes[0].x1_px > world.width_px / 2
