@@ -70,11 +70,12 @@ class GroundingOutput:
     size_px: tuple[int, int] | None
     """Width and height of the frame."""
     transform: dict[str, Any] | None
-    """From the original frame to the one that the model saw; null where they are the same."""
+    """From the frame to the picture that the model saw: sizes, scales and shifts as fractions; null
+    where no text was read."""
     settings: dict[str, Any]
     """What moves the result: model, prompts, dialect, grounder and why it, parts looked at."""
     targets: tuple[dict[str, Any], ...]
-    """Every target: its box, label, tube, span, score and what was checked of it."""
+    """Every target: its box or point, label, tube, span, score and what was checked of it."""
     rivals: tuple[dict[str, Any], ...]
     """Runners-up, with the descriptors that they fail."""
     rationale: str

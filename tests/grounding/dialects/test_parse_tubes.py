@@ -1,4 +1,4 @@
-"""Model text to tubes: OneThinker's seconds, Qwen's rows, frame numbers, and what is odd in them."""
+"""Model text to tubes: OneThinker's seconds, Qwen's rows, numbers of frames, and what is odd."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def kinds(found) -> set[str]:
         '{"time": 10.0, "bbox_2d": [100, 200, 300, 400], "label": "dog"}]\n```',
         '[{"timestamp": "00:09", "bbox_2d": [100, 200, 300, 400]}, '
         '{"timestamp": "0:10.0", "bbox_2d": [100, 200, 300, 400]}]',
-        '{"time": "10 s", "bbox": [100, 200, 300, 400]}\n{"time": "9s", "bbox": [100, 200, 300, 400]}',
+        '{"time": "10 s", "bbox": [100, 200, 300, 400]}\n'
+        '{"time": "9s", "bbox": [100, 200, 300, 400]}',
         '[{"object_id": 1, "frames": [{"time": 9, "bbox_2d": [100, 200, 300, 400]}, '
         '{"time": 10, "bbox_2d": [100, 200, 300, 400]}]}]',
         '{"9": [100, 200, 300, 400], "10": [100, 200, 300, 400]}',
@@ -147,7 +148,8 @@ def test_a_second_box_of_one_object_at_one_time_is_told():
 
 
 def test_a_reply_cut_off_keeps_its_complete_boxes():
-    text = '{"time": [9, 11], "boxes": {"9": [100, 200, 300, 400], "10": [100, 200, 300, 400], "11": [1'
+    text = '{"time": [9, 11], "boxes": {"9": [100, 200, 300, 400], "10": [100, 200, 300, 400], '
+    text += '"11": [1'
     found = parse(text)
     assert found.targets[0].tube.times_s.tolist() == [9, 10]
     assert "cut" in kinds(found)
