@@ -60,9 +60,16 @@ def load_parts(
         reader = getattr(transformers, processor_class)
         processor = reader.from_pretrained(name_or_folder, **settings)
         kind = getattr(transformers, model_class)
-        model = kind.from_pretrained(
-            name_or_folder, use_safetensors=True, dtype=torch.float32, **settings
+        model, loaded = kind.from_pretrained(
+            name_or_folder,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **settings,
         )
+        # The library fills them with random numbers and goes on.
+        if missing := sorted(loaded["missing_keys"]):
+            raise ValueError(f"its weights lack {len(missing)} tensors, {missing[0]!r} first")
         place = torch.device(device)
         model = model.eval().to(place)
     return ModelParts(str(name_or_folder), model, processor, place)

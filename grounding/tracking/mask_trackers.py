@@ -7,7 +7,7 @@ leave as run lengths: what is held does not grow with the window but by its pixe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,11 @@ class MaskTracker:
                 f"a tracker needs one row of seeds a frame: got {len(seeds)} rows for "
                 f"{len(frames)} frames"
             )
-        objects: list[_Object] = []
+        objects: list[TrackedObject] = []
         try:
             for row, found in enumerate(seeds):
                 begun = _new_seeds(objects, row, found)
-                fresh = [_Object(seed.label, seed.score) for seed in begun]
+                fresh = [TrackedObject(seed.label, seed.score) for seed in begun]
                 if len(objects) + len(fresh) > MOST_OBJECTS:
                     raise GrounderError(
                         f"more than {MOST_OBJECTS} objects in one window; name the thing that is "
@@ -103,16 +103,16 @@ class MaskTracker:
             # Models may raise anything, out of memory above all. What asked for an end is asked
             # again at once.
             check_stop()
-            tubes = [_to_tube(item, frames.times_s) for item in objects if item.masks]
+            tubes = [build_tube(item, frames.times_s) for item in objects if item.masks]
             raise TrackingError(f"{self.name}: {describe_error(error)}", tubes) from error
-        return tuple(_to_tube(item, frames.times_s) for item in objects)
+        return tuple(build_tube(item, frames.times_s) for item in objects)
 
     def _follow(
         self,
         frames: FrameBatch,
         row: int,
         seeds: Sequence[Detection],
-        objects: Sequence[_Object],
+        objects: Sequence[TrackedObject],
     ) -> None:
         """Carry `seeds` of frame `row` to both ends; masks go into `objects`."""
         for reverse in (False, True):
@@ -136,7 +136,7 @@ class MaskTracker:
             video_storage_device="cpu",
             dtype=torch.float32,
         )
-        session.processed_frames = _PreparedFrames(processor, frames.pixels)
+        session.processed_frames = PreparedFrames(processor, frames.pixels)
         session.video_height, session.video_width = height, width
         _add_seeds(processor, session, row, seeds)
         reach = max(model.config.num_maskmem, model.config.max_object_pointers_in_encoder) + 1
@@ -153,12 +153,15 @@ class MaskTracker:
                     [output.pred_masks], original_sizes=[[height, width]], binarize=True
                 )
                 yield frame, masks[:, 0].cpu().numpy()
-                _drop_features(session, frame, reach)
+                drop_features(session, frame, reach)
 
 
-class _PreparedFrames(Mapping[int, Any]):
+class PreparedFrames(Mapping[int, Any]):
     """Frames as the model takes them, prepared when they are asked for: a prepared frame is larger
-    than its pixels by far (12 MB at 1,024 x 1,024), and only one is needed at a time."""
+    than its pixels by far (12 MB at 1,024 x 1,024), and only one is needed at a time.
+
+    Example: `session.processed_frames = PreparedFrames(processor, frames.pixels)`.
+    """
 
     def __init__(self, processor: Any, pixels: np.ndarray) -> None:
         self._processor, self._pixels = processor, pixels
@@ -179,8 +182,13 @@ class _PreparedFrames(Mapping[int, Any]):
 
 
 @dataclass(slots=True)
-class _Object:
-    """One object of a window, as far as it has been followed."""
+class TrackedObject:
+    """One object of a window, as far as it has been followed.
+
+    Example:
+        >>> TrackedObject("dog", 0.8).box(3) is None
+        True
+    """
 
     label: str
     score: float | None
@@ -192,7 +200,9 @@ class _Object:
         return None if mask is None else mask.box
 
 
-def _new_seeds(objects: Sequence[_Object], row: int, found: Sequence[Detection]) -> list[Detection]:
+def _new_seeds(
+    objects: Sequence[TrackedObject], row: int, found: Sequence[Detection]
+) -> list[Detection]:
     """Those of frame `row` that are no object that is followed already."""
     boxes = [box for item in objects if (box := item.box(row)) is not None]
     if not boxes or not found:
@@ -218,7 +228,7 @@ def _add_seeds(processor: Any, session: Any, row: int, seeds: Sequence[Detection
     session.obj_with_new_inputs = numbers
 
 
-def _drop_features(session: Any, frame: int, reach: int) -> None:
+def drop_features(session: Any, frame: int, reach: int) -> None:
     """Forget what is further from `frame` than the model looks back; the seed's frame stays."""
     for outputs in session.output_dict_per_obj.values():
         kept = outputs["non_cond_frame_outputs"]
@@ -226,25 +236,17 @@ def _drop_features(session: Any, frame: int, reach: int) -> None:
             del kept[old]
 
 
-def _to_tube(item: _Object, times_s: np.ndarray) -> Tube:
-    """Over all times; frames that were not reached are not observed."""
+def build_tube(item: TrackedObject, times_s: np.ndarray, scores: np.ndarray | None = None) -> Tube:
+    """Over all times; frames that were not reached are not observed. `scores`, float64 (n,), are
+    those of the frames; without them the seed's counts wherever the object is to be seen."""
     count = len(times_s)
-    boxes = [item.box(frame) for frame in range(count)]
     tube = Tube.from_boxes(
         times_s.tolist(),
-        boxes,
+        [item.box(frame) for frame in range(count)],
         observed=[frame in item.masks for frame in range(count)],
         label=item.label,
     )
-    scores = None
-    if item.score is not None:
+    if scores is None and item.score is not None:
         scores = np.where(tube.present, item.score, 0.0)
-    return Tube(
-        times_s=tube.times_s,
-        boxes_px=tube.boxes_px,
-        present=tube.present,
-        observed=tube.observed,
-        label=tube.label,
-        scores=scores,
-        masks=tuple(item.masks.get(frame) for frame in range(count)),
-    )
+    masks = tuple(item.masks.get(frame) for frame in range(count))
+    return replace(tube, scores=scores, masks=masks)

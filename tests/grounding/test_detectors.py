@@ -198,6 +198,18 @@ def test_pickled_weights_are_not_read(folders, tmp_path):
         load_detector(tmp_path)
 
 
+def test_weights_that_lack_a_tensor_are_refused_not_filled_with_random_numbers(folders, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    for path in folders("owlv2").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors.pop("box_head.dense0.weight")
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(GrounderError, match=r"lack 1 tensors, 'box_head\.dense0\.weight'"):
+        load_detector(tmp_path, device="cpu")
+
+
 def test_loading_leaves_progress_bars_as_they_were(folders, capfd):
     from transformers.utils import logging as transformers_logging
 

@@ -10,10 +10,11 @@ import pytest
 from mmreason.grounding import Box, Detection, Mask
 from mmreason.grounding.detectors.loading import GrounderError, load_parts
 from mmreason.grounding.recipes import seed_and_propagate
+from mmreason.grounding.tracking.concepts import load_concept_tracker
 from mmreason.grounding.tracking.mask_trackers import (
     MaskTracker,
-    _drop_features,
-    _PreparedFrames,
+    PreparedFrames,
+    drop_features,
     load_mask_tracker,
 )
 from mmreason.grounding.tracking.windows import TrackingError
@@ -34,20 +35,28 @@ def tracker(folder: Path) -> MaskTracker:
     return load_mask_tracker(folder, device="cpu")
 
 
+@pytest.fixture(scope="module")
+def sam3_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_sam3_video(tmp_path_factory.mktemp("sam3") / "model")
+
+
 def make_frames(count: int, size_px: tuple[int, int] = (64, 36)) -> FrameBatch:
     width, height = size_px
     pixels = np.random.default_rng(1).integers(0, 255, (count, height, width, 3), dtype=np.uint8)
     return FrameBatch(pixels=pixels, times_s=np.arange(count) * 0.1, exact=np.ones(count, bool))
 
 
-def test_masks_are_those_of_the_library_although_features_are_dropped(folder, tracker):
+@pytest.mark.parametrize("kind", ["Sam2VideoModel", "EdgeTamVideoModel"])
+def test_masks_are_those_of_the_library_although_features_are_dropped(folder, tmp_path, kind):
     import torch
 
-    frames, row = make_frames(12), 5
-    seeds = [(SEED,) if index == row else () for index in range(12)]
-    (tube,) = tracker.track(frames, seeds)
+    if kind == "EdgeTamVideoModel":
+        folder = tiny.write_sam2_video(tmp_path / "edgetam", edgetam=True)
+    frames, row = make_frames(10), 4
+    seeds = [(SEED,) if index == row else () for index in range(10)]
+    (tube,) = load_mask_tracker(folder, device="cpu").track(frames, seeds)
     # The library's own way: all frames prepared at once, all features held.
-    parts = load_parts(folder, "Sam2VideoModel", "cpu")
+    parts = load_parts(folder, kind, "cpu")
     expected: dict[int, np.ndarray] = {}
     for reverse in (False, True):
         session = parts.processor.init_video_session(video=list(frames.pixels))
@@ -64,13 +73,77 @@ def test_masks_are_those_of_the_library_although_features_are_dropped(folder, tr
                     [output.pred_masks], original_sizes=[[36, 64]], binarize=True
                 )
                 expected[output.frame_idx] = masks[0, 0].numpy()
-    assert tube.masks is not None and sorted(expected) == list(range(12))
+    assert tube.masks is not None and sorted(expected) == list(range(10))
     for frame, pixels in expected.items():
         mask = tube.masks[frame]
-        np.testing.assert_array_equal(
-            pixels, np.zeros_like(pixels) if mask is None else mask.to_array()
-        )
+        ours = np.zeros_like(pixels) if mask is None else mask.to_array()
+        np.testing.assert_array_equal(ours, pixels)
     assert tube.label == "dog" and tube.observed.all()
+
+
+@pytest.mark.full
+def test_concepts_are_those_of_the_library_although_features_are_dropped(sam3_folder):
+    import torch
+
+    frames = make_frames(8)
+    tubes = load_concept_tracker(sam3_folder, device="cpu").track_concept(frames, "dog")
+    parts = load_parts(sam3_folder, "Sam3VideoModel", "cpu")
+    session = parts.processor.init_video_session(video=list(frames.pixels))
+    parts.processor.add_text_prompt(session, "dog")
+    expected: dict[int, dict[int, np.ndarray]] = {}
+    with torch.inference_mode():
+        for output in parts.model.propagate_in_video_iterator(session):
+            result = parts.processor.postprocess_outputs(session, output)
+            for number, mask in zip(result["object_ids"], result["masks"], strict=True):
+                if mask.any():
+                    expected.setdefault(int(number), {})[output.frame_idx] = mask.numpy()
+    assert tubes and len(tubes) == len(expected)
+    for tube, masks in zip(tubes, expected.values(), strict=True):
+        assert tube.masks is not None and tube.scores is not None and tube.label == "dog"
+        assert np.flatnonzero(tube.present).tolist() == sorted(masks)
+        for frame, pixels in masks.items():
+            np.testing.assert_array_equal(tube.masks[frame].to_array(), pixels)
+            assert tube.scores[frame] > 0
+
+
+def test_a_phrase_of_more_than_32_tokens_is_refused_since_the_model_would_cut_it(sam3_folder):
+    concepts = load_concept_tracker(sam3_folder, device="cpu")
+    with pytest.raises(GrounderError, match="may have 32 tokens"):
+        concepts.track_concept(
+            make_frames(2), "the dog that runs off first when the others sit down"
+        )
+    with pytest.raises(GrounderError, match="no word"):
+        concepts.track_concept(make_frames(2), " ")
+    assert concepts.track_concept(make_frames(0), "dog") == ()
+    assert concepts.settings["hotstart_delay"] == 2
+
+
+def test_concepts_that_stop_in_the_middle_are_kept(sam3_folder, monkeypatch):
+    concepts = load_concept_tracker(sam3_folder, device="cpu")
+
+    def stop_late(frames, phrase):
+        for frame in range(6):
+            yield frame, [3], np.ones((1, 36, 64), bool), [0.7]
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(concepts, "_propagate", stop_late)
+    with pytest.raises(TrackingError, match="out of memory") as error:
+        concepts.track_concept(make_frames(8), "dog")
+    assert error.value.tubes
+    for tube in error.value.tubes:
+        assert tube.observed.tolist() == [True] * 6 + [False] * 2
+
+
+@pytest.mark.full
+def test_sam3_follows_boxes_with_the_weights_of_the_same_folder(sam3_folder):
+    tracker = load_mask_tracker(sam3_folder, device="cpu")
+    (tube,) = tracker.track(make_frames(3), [(), (SEED,), ()])
+    assert tube.observed.all() and tracker.settings["kind"] == "sam3_video"
+
+
+def test_only_sam3_tracks_concepts(folder):
+    with pytest.raises(GrounderError, match="'sam3_video' alone"):
+        load_concept_tracker(folder)
 
 
 def test_boxes_are_those_of_the_masks_and_absence_has_neither(tracker):
@@ -92,10 +165,10 @@ def test_features_behind_the_models_reach_are_dropped(tracker):
         "non_cond_frame_outputs": {i: {} for i in range(1, 12)},
     }
     session.output_dict_per_obj = {0: outputs}
-    _drop_features(session, 11, 3)
+    drop_features(session, 11, 3)
     assert sorted(outputs["non_cond_frame_outputs"]) == [8, 9, 10, 11]
     assert outputs["cond_frame_outputs"] == {0: {}}
-    prepared = _PreparedFrames(parts.processor, frames.pixels)
+    prepared = PreparedFrames(parts.processor, frames.pixels)
     assert len(prepared) == 12 and prepared[3].shape == (3, 128, 128)
 
 

@@ -153,10 +153,13 @@ def write_florence(folder: Path) -> Path:
     return folder
 
 
-def write_sam2_video(folder: Path) -> Path:
-    """SAM 2 for video at 128 pixels: Hiera of three stages, memory of 64 channels."""
+def write_sam2_video(folder: Path, *, edgetam: bool = False) -> Path:
+    """SAM 2 for video at 128 pixels: Hiera of four stages, memory of 64 channels. With `edgetam`
+    EdgeTAM on the same backbone (its own, RepViT of timm, has no small form)."""
     import torch
     from transformers import (
+        EdgeTamVideoConfig,
+        EdgeTamVideoModel,
         Sam2ImageProcessor,
         Sam2VideoConfig,
         Sam2VideoModel,
@@ -164,8 +167,9 @@ def write_sam2_video(folder: Path) -> Path:
         Sam2VideoVideoProcessor,
     )
 
-    config = Sam2VideoConfig(
-        vision_config={
+    settings = {
+        "vision_config": {
+            "model_type": "sam2_vision_model",
             "backbone_config": {
                 "model_type": "sam2_hiera_det_model", "hidden_size": 8, "num_attention_heads": 1,
                 "image_size": [128, 128], "blocks_per_stage": [1, 1, 1, 1],
@@ -178,21 +182,100 @@ def write_sam2_video(folder: Path) -> Path:
             "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
             "fpn_hidden_size": 128,
         },
-        prompt_encoder_config={"hidden_size": 128, "image_size": 128, "patch_size": 16},
+        "prompt_encoder_config": {"hidden_size": 128, "image_size": 128, "patch_size": 16},
+        "mask_decoder_config": {
+            "hidden_size": 128, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32,
+        },
+        "image_size": 128, "memory_attention_hidden_size": 128, "memory_attention_num_layers": 1,
+        "memory_attention_rope_feat_sizes": [8, 8], "memory_encoder_hidden_size": 128,
+        "memory_encoder_output_channels": 64, "mask_downsampler_embed_dim": 128,
+        "memory_fuser_embed_dim": 128, "memory_fuser_intermediate_dim": 32, "num_maskmem": 3,
+        "max_object_pointers_in_encoder": 4,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    if edgetam:
+        config = EdgeTamVideoConfig(
+            **settings, memory_attention_mlp_hidden_size=32, memory_attention_rope_k_sizes=[4, 4],
+            perceiver_resampler_num_latents=16, perceiver_resampler_num_latents_2d=16,
+            perceiver_resampler_mlp_intermediate_size=32, perceiver_resampler_num_layers=1,
+        )  # fmt: skip
+        EdgeTamVideoModel(config).save_pretrained(folder)
+    else:
+        config = Sam2VideoConfig(**settings, memory_attention_feed_forward_hidden_size=32)
+        Sam2VideoModel(config).save_pretrained(folder)
+    size = {"height": 128, "width": 128}
+    Sam2VideoProcessor(
+        Sam2ImageProcessor(size=size), Sam2VideoVideoProcessor(size=size), target_size=128
+    ).save_pretrained(folder)
+    return folder
+
+
+def write_sam3_video(folder: Path) -> Path:
+    """SAM 3 for video at 112 pixels: detector by text, tracker, both of a few channels."""
+    import torch
+    from transformers import (
+        CLIPTokenizer,
+        Sam3Config,
+        Sam3ImageProcessor,
+        Sam3TrackerVideoConfig,
+        Sam3VideoConfig,
+        Sam3VideoModel,
+        Sam3VideoProcessor,
+        Sam3VisionConfig,
+    )
+    from transformers.models.sam2_video.video_processing_sam2_video import Sam2VideoVideoProcessor
+
+    folder.mkdir(parents=True)
+    letters = [chr(code) for code in range(97, 123)]
+    tokens = ["!", *letters, *(f"{x}</w>" for x in letters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    vision = Sam3VisionConfig(
+        backbone_config={
+            "model_type": "sam3_vit_model", "hidden_size": 16, "intermediate_size": 16,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 112, "patch_size": 14,
+            "window_size": 4, "global_attn_indexes": [1], "pretrain_image_size": 56,
+        },
+        fpn_hidden_size=128, backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]],
+    )  # fmt: skip
+    small = {"hidden_size": 128, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    detector = Sam3Config(
+        vision_config=vision.to_dict(),
+        text_config={
+            "model_type": "clip_text_model", "vocab_size": len(tokens), "hidden_size": 16,
+            "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "max_position_embeddings": 32, "projection_dim": 16, "bos_token_id": len(tokens) - 2,
+            "eos_token_id": len(tokens) - 1, "pad_token_id": 0,
+        },
+        geometry_encoder_config=small, detr_encoder_config=small,
+        detr_decoder_config={**small, "num_queries": 4},
+        mask_decoder_config={"hidden_size": 128, "num_attention_heads": 2},
+    )  # fmt: skip
+    tracker = Sam3TrackerVideoConfig(
+        vision_config=vision.to_dict(),
+        prompt_encoder_config={"hidden_size": 128, "image_size": 112, "patch_size": 14},
         mask_decoder_config={
             "hidden_size": 128, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32,
         },
-        image_size=128, memory_attention_hidden_size=128, memory_attention_num_layers=1,
+        memory_attention_hidden_size=128, memory_attention_num_layers=1,
         memory_attention_feed_forward_hidden_size=32, memory_attention_rope_feat_sizes=[8, 8],
         memory_encoder_hidden_size=128, memory_encoder_output_channels=64,
         mask_downsampler_embed_dim=128, memory_fuser_embed_dim=128,
         memory_fuser_intermediate_dim=32, num_maskmem=3, max_object_pointers_in_encoder=4,
     )  # fmt: skip
+    config = Sam3VideoConfig(
+        detector_config=detector.to_dict(), tracker_config={**tracker.to_dict(), "image_size": 112},
+        low_res_mask_size=32, score_threshold_detection=0.0, new_det_thresh=0.0, hotstart_delay=2,
+        hotstart_unmatch_thresh=2, hotstart_dup_thresh=2, fill_hole_area=0,
+    )  # fmt: skip
     torch.manual_seed(0)
-    model = Sam2VideoModel(config)
-    model.save_pretrained(folder)
-    size = {"height": 128, "width": 128}
-    Sam2VideoProcessor(
-        Sam2ImageProcessor(size=size), Sam2VideoVideoProcessor(size=size), target_size=128
-    ).save_pretrained(folder)
+    Sam3VideoModel(config).save_pretrained(folder)
+    tokenizer = CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), pad_token="!", model_max_length=32
+    )
+    size = {"height": 112, "width": 112}
+    Sam3VideoProcessor(
+        Sam3ImageProcessor(size=size), Sam2VideoVideoProcessor(size=size), tokenizer,
+        target_size=112,
+    ).save_pretrained(folder)  # fmt: skip
     return folder
