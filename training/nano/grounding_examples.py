@@ -49,8 +49,6 @@ from mmreason.video.world.script import Actor, World
 from mmreason.video.world.truth import Box, boxes_at, write_caption
 
 LAST_SEED = 1 << 40
-STILL_EXPRESSIONS = 5
-CLIP_EXPRESSIONS = 2
 NONE_SHARE = 0.2
 """Of the expressions: they mean nothing."""
 NEGATED_SHARE = 0.25
@@ -119,7 +117,7 @@ def make_still_example(rng: random.Random, config: NanoConfig, stage: Stage) -> 
     drawing = draw_frame(world, time_s, config.size_px)
     labels, targets = dense_targets(world, [time_s], [drawing.coverage], Span(time_s, time_s))
     pairs = _caption(rng, describe_still(world, time_s))
-    for asked in ask_more(rng, item, STILL_EXPRESSIONS):
+    for asked in ask_more(rng, item, stage.still_expressions):
         box = None if asked.target is None else boxes[asked.target]
         answer = box_answer(box, names.get(asked.target, ""))
         pairs.append((PROMPTS.find(asked.expression), answer))
@@ -141,7 +139,7 @@ def make_tube_example(rng: random.Random, config: NanoConfig, stage: Stage) -> E
     drawings = [draw_frame(world, t, config.size_px) for t in times_s]
     labels, targets = dense_targets(world, times_s, [d.coverage for d in drawings], world.span)
     pairs = _caption(rng, write_caption(world))
-    for asked in ask_more(rng, item, CLIP_EXPRESSIONS):
+    for asked in ask_more(rng, item, stage.clip_expressions):
         boxes = slice_boxes(world, times_s, asked.target)
         answer = tube_answer(boxes, names.get(asked.target, ""))
         pairs.append((PROMPTS.follow(asked.expression), answer))
