@@ -8,11 +8,14 @@ from typing import Literal
 
 from mmreason.agent.grounding.request import AUTO, BOXES, END_TO_END, GroundRequest
 from mmreason.grounding import Detector, Tracker
+from mmreason.grounding.recipes import ConceptTracker
 from mmreason.models.base import ChatModel
 from mmreason.types import UsageError
 
-GrounderKind = Literal["boxes", "end_to_end", "detector", "masks"]
+GrounderKind = Literal["boxes", "end_to_end", "detector", "masks", "concepts"]
 _MASKS = re.compile(r"^(?:sam2|sam3|edgetam)")
+_CONCEPTS = "sam3_video"
+"""Finds and follows everything that a noun names, by itself."""
 _WRITES_TUBES = re.compile(r"onethinker", re.IGNORECASE)
 """Families that were trained to write a box a second, by what their makers say."""
 
@@ -58,10 +61,12 @@ def choose_grounder(request: GroundRequest, model: ChatModel, *, is_image: bool)
                 "makes masks, such as grounder='facebook/sam2.1-hiera-tiny'"
             )
         return GrounderChoice(kind, name, "asked for")
-    if request.want == "tube" and not is_image and _WRITES_TUBES.search(model.name):
-        return GrounderChoice(
-            "end_to_end", model.name, "its family was trained to write a box a second"
-        )
+    if request.want == "tube" and not is_image:
+        if model.clip.prompts.track:
+            return GrounderChoice("end_to_end", model.name, "the model was taught to write tubes")
+        if _WRITES_TUBES.search(model.name):
+            reason = "its family was trained to write a box a second"
+            return GrounderChoice("end_to_end", model.name, reason)
     if request.want == "box" or is_image:
         return GrounderChoice("boxes", model.name, "the model boxes the frame itself")
     return GrounderChoice(
@@ -77,12 +82,15 @@ def _kind_of(name: str) -> GrounderKind:
     from mmreason.grounding.detectors.loading import GrounderError, read_model_type
 
     try:
-        return "masks" if _MASKS.search(read_model_type(name)) else "detector"
+        model_type = read_model_type(name)
     except GrounderError as error:
         raise UsageError(
             f"grounder {error}; expected auto, boxes, end_to_end, or the name or folder of a "
             "detector or mask tracker"
         ) from error
+    if model_type == _CONCEPTS:
+        return "concepts"
+    return "masks" if _MASKS.search(model_type) else "detector"
 
 
 def load_detector_of(grounder: GrounderChoice) -> Detector:
@@ -103,5 +111,16 @@ def load_mask_tracker_of(grounder: GrounderChoice) -> Tracker:
 
     try:
         return load_mask_tracker(grounder.name)
+    except GrounderError as error:
+        raise UsageError(f"grounder {error}") from error
+
+
+def load_concept_tracker_of(grounder: GrounderChoice) -> ConceptTracker:
+    """What finds and follows a concept. UsageError where it cannot be loaded."""
+    from mmreason.grounding.detectors.loading import GrounderError
+    from mmreason.grounding.tracking.concepts import load_concept_tracker
+
+    try:
+        return load_concept_tracker(grounder.name)
     except GrounderError as error:
         raise UsageError(f"grounder {error}") from error

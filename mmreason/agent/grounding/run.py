@@ -120,7 +120,7 @@ def _ground_frame(task: GroundTask, frame: Frame) -> Grounding:
     """In one frame: the model's own boxes or a detector's, then the checks."""
     grounder = choose_grounder(task.request, task.model, is_image=True)
     task.settings["grounder"] = grounder.to_dict()
-    if grounder.kind == "detector" or grounder.kind == "masks":
+    if grounder.kind in ("detector", "masks", "concepts"):
         task.take_apart()
         candidates = _find_candidates(task, grounder, np.array([frame.time_s or 0.0]))
         return _decide(task, candidates, frame.time_s)

@@ -36,6 +36,7 @@ def with_sound(path: Path, source: Path, codec: str) -> Path:
         video = reader.streams.video[0]
         copy = writer.add_stream_from_template(video)
         sound = writer.add_stream(codec, rate=rate_hz, layout="mono")
+        assert isinstance(sound, av.AudioStream)
         for packet in reader.demux(video):
             if packet.dts is not None:
                 packet.stream = copy
