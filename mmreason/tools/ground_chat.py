@@ -178,11 +178,15 @@ def ask_survey(
 
 
 def ask_tubes(
-    model: ChatModel, frames: FrameBatch, expression: str, prompts: GroundingPrompts
+    model: ChatModel,
+    frames: FrameBatch,
+    size_px: tuple[int, int],
+    expression: str,
+    prompts: GroundingPrompts,
 ) -> Grounding:
-    """Tubes as the model writes them, in pixels of the frames given: at the times that it was
-    taught to name where it has words of its own for that, else at those of `frames`. Raises what
-    models raise."""
+    """Tubes as the model writes them, in pixels of original frames of `size_px`: at the times that
+    it was taught to name where it has words of its own for that, else at those of `frames`, which
+    are of the size at which it is shown them. Raises what models raise."""
     height_px, width_px = frames.pixels.shape[1:3]
     times_s = [float(time_s) for time_s in frames.times_s]
     own = model.clip.prompts
@@ -196,8 +200,8 @@ def ask_tubes(
     return parse_tubes(
         _ask(model, [(frames, "video")], text, TUBE_TOKENS),
         model.clip.box_dialect,
-        (width_px, height_px),
-        seen_size_px=model.clip.frame_size_px(width_px, height_px),
+        size_px,
+        seen_size_px=(width_px, height_px),
         times_s=times_s,
     )
 

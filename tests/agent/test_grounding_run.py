@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -376,3 +377,36 @@ def test_a_grounder_that_cannot_be_had_is_named(ground, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UsageError, match=re.escape(str(tmp_path))):
         ground(EXPRESSION, want="tube", grounder=str(tmp_path))
+
+
+def test_three_hours_are_grounded_with_few_frames(tmp_path):
+    scenes = (
+        Scene(start_s=0, end_s=9_000, background="navy"),
+        Scene(start_s=9_000, end_s=10_800, background="navy",
+              actors=(star("b", "red", 0.5, "left"),)),
+    )  # fmt: skip
+    world = World(scenes=scenes, width_px=32, height_px=18)
+    model = ScriptedModel(Oracle(world, "b", survey="16"), clip=CLIP, tier="small")
+    found = Reasoner(model, store=Store.in_memory()).ground(
+        world.save(tmp_path / "long.json"), "the red star", want="tube", fps=1
+    )
+    assert found.status is GroundingStatus.FOUND
+    assert found.cost["frames_decoded"] < 150 and found.cost["frames"] < 60
+    assert any("were not looked at" in issue.text for issue in found.issues)
+
+
+def test_a_model_with_words_of_its_own_for_tubes_is_asked_in_them(script):
+    rows = {f"{t:.1f}": [round(1000 * v) for v in boxes_at(WORLD, t)["b"]] for t in (0.9, 2.9)}
+    prompts = replace(GENERAL, track="Track {expression}.")
+    clip = replace(CLIP, prompts=prompts, frames=4)
+
+    def write(text: str, frames: FrameBatch | None) -> str:
+        return json.dumps(rows) if text == f"Track {EXPRESSION}." else "[]"
+
+    model = ScriptedModel(write, clip=clip)
+    found = Reasoner(model, store=Store.in_memory()).ground(script, EXPRESSION, want="tube")
+    assert found.settings["grounder"]["kind"] == "end_to_end"
+    assert model.asked[0].times_s == pytest.approx((0.4, 1.4, 2.4, 3.4))
+    # Each two frames are named by the time between them.
+    (tube,) = [target.tube for target in (*found.targets, *(r.target for r in found.rivals))]
+    assert tube is not None and tube.times_s == pytest.approx([0.9, 2.9])

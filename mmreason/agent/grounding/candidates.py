@@ -211,8 +211,8 @@ def _write_tubes(task: GroundTask, times_s: np.ndarray) -> Candidates:
     written: list[list[Tube]] = []
     readings = []
     for clip_s in clips:
-        frames = task.source.frames_at(clip_s.tolist())
-        reading = ask_tubes(task.model, frames, task.request.expression, task.prompts)
+        frames = task.read_small(clip_s.tolist())
+        reading = ask_tubes(task.model, frames, task.size_px, task.request.expression, task.prompts)
         readings.append((float(frames.times_s[0]), reading))
         written.append([target.tube for target in reading.targets if target.tube is not None])
     all_s = np.unique(np.concatenate([t.times_s for row in written for t in row] or [times_s]))
