@@ -9,7 +9,7 @@ import pytest
 from mmreason import Reasoner, models
 from mmreason.grounding import Box, GroundingStatus, iou
 from mmreason.memory.store import Store
-from mmreason.video.world.script import Actor, Motion, Scene, World
+from mmreason.video.world.script import Actor, Colour, Motion, MotionKind, Scene, Shape, World
 from mmreason.video.world.truth import boxes_at
 
 
@@ -20,11 +20,14 @@ def reasoner() -> Reasoner:
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    rows = [("star", "red", 0.25, "right"), ("ring", "blue", 0.75, "left")]
+    ways: tuple[tuple[Shape, Colour, float, MotionKind], ...] = (
+        ("star", "red", 0.25, "right"),
+        ("ring", "blue", 0.75, "left"),
+    )
     actors = tuple(
         Actor(id=shape, shape=shape, colour=colour, x=0.2 if kind == "right" else 0.8, y=y,
               motion=Motion(kind=kind, travel=0.6))
-        for shape, colour, y, kind in rows
+        for shape, colour, y, kind in ways
     )  # fmt: skip
     scene = Scene(start_s=0, end_s=4, background="navy", actors=actors)
     return World(scenes=(scene,), width_px=320, height_px=180)
@@ -62,8 +65,10 @@ def test_nano_refuses_what_is_outside_its_words(reasoner, script):
 
 
 def test_nano_tells_apart_by_a_negation(reasoner, tmp_path):
-    rows = [("red", 0.2), ("blue", 0.8)]
-    actors = tuple(Actor(id=colour, shape="star", colour=colour, x=x, y=0.5) for colour, x in rows)
+    actors = (
+        Actor(id="a", shape="star", colour="red", x=0.2, y=0.5),
+        Actor(id="b", shape="star", colour="blue", x=0.8, y=0.5),
+    )
     world = World(scenes=(Scene(start_s=0, end_s=2, background="navy", actors=actors),))
     path = world.save(tmp_path / "stars.json")
     found = reasoner.ground(path, "the star that is not red", want="tube", fps=5)
