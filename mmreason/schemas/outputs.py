@@ -53,7 +53,7 @@ class FailedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class GroundingOutput:
-    """Where an expression is in one frame."""
+    """Where an expression is in one frame, or through time."""
 
     status: GroundingStatus
     boxes_px: tuple[tuple[float, float, float, float], ...]
@@ -74,6 +74,7 @@ class GroundingOutput:
     """From the frame to the picture that the model saw: sizes, scales and shifts as fractions; null
     where no text was read."""
     settings: dict[str, Any]
+    """What moves the result: model, prompts, dialect, grounder and why it, parts looked at."""
     targets: tuple[dict[str, Any], ...]
     """Every target: its box or point, label, tube, span, score and what was checked of it."""
     rivals: tuple[dict[str, Any], ...]
@@ -85,7 +86,8 @@ class GroundingOutput:
     cost: dict[str, float]
     """Frames, calls, tokens and seconds."""
     picture: str | None = field(default=None, metadata=OPTIONAL)
-    """Path of the picture that was asked for; null where nothing was found to draw."""
+    """Path of the picture, video or page that was asked for; null where nothing was found to
+    draw."""
 
 
 @dataclass(frozen=True, kw_only=True)

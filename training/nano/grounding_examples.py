@@ -49,16 +49,14 @@ from mmreason.video.world.script import Actor, World
 from mmreason.video.world.truth import Box, boxes_at, write_caption
 
 LAST_SEED = 1 << 40
-STILL_EXPRESSIONS = 5
-CLIP_EXPRESSIONS = 3
 NONE_SHARE = 0.2
 """Of the expressions: they mean nothing."""
 NEGATED_SHARE = 0.25
 """Of the items' own expressions."""
 CAPTION_SHARE = 0.2
 _TRIES = 30
-TUBE_PROMPTS = Prompts(locate="Track {expression}. Output its boxes in JSON.")
-"""A request that `find` fills in, as that for a box."""
+PROMPTS = Prompts(track="Track {expression}. Output its boxes in JSON.")
+"""How boxes and tubes are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +115,12 @@ def make_still_example(rng: random.Random, config: NanoConfig, stage: Stage) -> 
     boxes = boxes_at(world, time_s)
     names = actor_names(world)
     drawing = draw_frame(world, time_s, config.size_px)
-    labels, targets = dense_targets(
-        world, [time_s], [drawing.coverage], Span(time_s, time_s)
-    )
+    labels, targets = dense_targets(world, [time_s], [drawing.coverage], Span(time_s, time_s))
     pairs = _caption(rng, describe_still(world, time_s))
-    for asked in ask_more(rng, item, STILL_EXPRESSIONS):
+    for asked in ask_more(rng, item, stage.still_expressions):
         box = None if asked.target is None else boxes[asked.target]
         answer = box_answer(box, names.get(asked.target, ""))
-        pairs.append((Prompts().find(asked.expression), answer))
+        pairs.append((PROMPTS.find(asked.expression), answer))
     return Example(
         frames=weather(rng, drawing.pixels[None]),
         times_s=(0.0,),
@@ -143,10 +139,10 @@ def make_tube_example(rng: random.Random, config: NanoConfig, stage: Stage) -> E
     drawings = [draw_frame(world, t, config.size_px) for t in times_s]
     labels, targets = dense_targets(world, times_s, [d.coverage for d in drawings], world.span)
     pairs = _caption(rng, write_caption(world))
-    for asked in ask_more(rng, item, CLIP_EXPRESSIONS):
+    for asked in ask_more(rng, item, stage.clip_expressions):
         boxes = slice_boxes(world, times_s, asked.target)
         answer = tube_answer(boxes, names.get(asked.target, ""))
-        pairs.append((TUBE_PROMPTS.find(asked.expression), answer))
+        pairs.append((PROMPTS.follow(asked.expression), answer))
     return Example(
         frames=weather(rng, np.stack([d.pixels for d in drawings])),
         times_s=tuple(times_s),
