@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,8 +12,17 @@ from mmreason.grounding.refadv.things import ASPECT, Rectangle, Thing
 TRIES = 40
 MARGIN = 0.02
 """Frame heights between two things, and to the edge of the frame."""
+LEAST_WAY = 0.15
+"""Frame heights from outline to outline, for those that go to meet another."""
+LEAST_CLIP_S = 4.0
+"""Of a clip; also how long those last in which things meet."""
+_STEPS = 13
+"""Moments of a clip at which ways are compared."""
 _SCALES = ((4, 0.85), (6, 0.66), (8, 0.58), (12, 0.47), (20, 0.36))
 """Of all things of a scene, by how many there are at most."""
+
+
+Point = tuple[float, float]
 
 
 def choose_scale(count: int) -> float:
@@ -31,6 +41,8 @@ def find_places(rng: random.Random, things: Sequence[Thing]) -> list[Thing] | No
     Every start lies where a travel to either side would stay inside the frame, so that in the first
     frame no place tells who will go where.
     """
+    if any(thing.partner >= 0 for thing in things):
+        return _find_meetings(rng, things)
     scale = choose_scale(len(things))
     reach_x = max((t.travel for t in things if t.value in ("left", "right")), default=0.0)
     reach_y = max((t.travel for t in things if t.value in ("up", "down")), default=0.0)
@@ -58,6 +70,64 @@ def find_places(rng: random.Random, things: Sequence[Thing]) -> list[Thing] | No
         else:
             return None
     return [thing for thing in placed if thing is not None]
+
+
+def _find_meetings(rng: random.Random, things: Sequence[Thing]) -> list[Thing] | None:
+    """The same for scenes in which some go to others: those that wait first, then those that go,
+    each with a way on which it meets nobody but its partner."""
+    scale = choose_scale(len(things))
+    radii = [thing.radius(scale) for thing in things]
+    going = [index for index, thing in enumerate(things) if thing.partner >= 0]
+    waiting = [index for index in range(len(things)) if index not in going]
+    ways: dict[int, list[Point]] = {}
+    for index in [*rng.sample(waiting, len(waiting)), *rng.sample(going, len(going))]:
+        thing, edge = things[index], radii[index] + MARGIN
+        for _ in range(TRIES):
+            x = round(rng.uniform(edge, ASPECT - edge), 4)
+            y = round(rng.uniform(edge, 1 - edge), 4)
+            partner = ways[thing.partner][0] if index in going else (x, y)
+            reach = radii[index] + radii[thing.partner]
+            way = _find_way((x, y), partner, thing, reach)
+            if all(
+                edge <= px <= ASPECT - edge and edge <= py <= 1 - edge for px, py in way
+            ) and not any(
+                _come_close(way, ways[other], radii[index] + radii[other])
+                for other in ways
+                if other != thing.partner
+            ) and (index in waiting or _sets_out(way, partner, thing, reach)):
+                ways[index] = way
+                break
+        else:
+            return None
+    return [
+        replace(thing, x=ways[index][0][0], y=ways[index][0][1])
+        for index, thing in enumerate(things)
+    ]
+
+
+def _find_way(start: Point, goal: Point, thing: Thing, reach: float) -> list[Point]:
+    """Where a thing is at `_STEPS` times of a clip."""
+    away = math.dist(start, goal)
+    if not thing.event or not away:
+        return [start] * _STEPS
+    way = []
+    for step in range(_STEPS):
+        done = LEAST_CLIP_S * step / (_STEPS - 1) / thing.onset_s
+        if thing.event == "touches":
+            # Outlines meet where the centres are a little nearer than both radii.
+            done = min(1.0, done) * max(0.0, away - 0.9 * reach) / away
+        way.append((start[0] + (goal[0] - start[0]) * done, start[1] + (goal[1] - start[1]) * done))
+    return way
+
+
+def _sets_out(way: list[Point], partner: Point, thing: Thing, reach: float) -> bool:
+    """Whether it starts well away from whom it meets, and is well past it at the end."""
+    far = [way[0], way[-1]] if thing.event == "passes" else [way[0]]
+    return all(math.dist(point, partner) > reach + LEAST_WAY for point in far)
+
+
+def _come_close(a: list[Point], b: list[Point], reach: float) -> bool:
+    return any(math.dist(p, q) < reach + 2 * MARGIN for p, q in zip(a, b, strict=True))
 
 
 def _sweep(thing: Thing, scale: float) -> Rectangle:

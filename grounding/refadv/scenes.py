@@ -8,7 +8,7 @@ from typing import get_args
 
 from mmreason.grounding.refadv.drafts import Draft, Knobs
 from mmreason.grounding.refadv.items import ItemKind
-from mmreason.grounding.refadv.places import choose_scale
+from mmreason.grounding.refadv.places import LEAST_CLIP_S, choose_scale
 from mmreason.grounding.refadv.things import ASPECT, Thing
 from mmreason.video.world import World
 from mmreason.video.world.script import Background
@@ -17,7 +17,6 @@ SIZE_PX = (512, 288)
 FPS_HZ = 10.0
 IMAGE_S = 1.0
 """How long the one frame of a picture stays."""
-LEAST_CLIP_S = 4.0
 REST_S = 0.4
 """After the last motion."""
 

@@ -21,6 +21,8 @@ from mmreason.grounding.refadv.things import OPPOSITE, Thing, change
 
 MOTION_S = 0.8
 """How long a travel takes."""
+MEETING_S = {"touches": (1.5, 2.8), "passes": (1.3, 3.0)}
+"""When meetings are, at least and at most; who passes goes on until the clip ends."""
 FIRST_ONSET_S = 0.3
 GAP_S = 0.5
 """Between two beginnings, and so, as all travels take as long, between two ends."""
@@ -172,19 +174,23 @@ def _draft_meeting(rng: random.Random, knobs: Knobs, kind: str) -> Draft:
     landmark = replace(draw_look(rng), shape=shape, size=target.size)
     # Alike but for the shape: the words name nothing else.
     other = replace(landmark, shape=other_shape)
-    resting = target
-    first, second = 0, 0
-    going = [replace(target, event=kind), *(replace(change(target, n, twins[n]), event=kind) for n in names)]
-    first, second = len(going) + 1, len(going) + 2
-    length_s = MEETING_S if kind == "touches" else LEAST_CLIP_S
-    things = [replace(thing, partner=first) for thing in going]
-    things += [replace(target, event=kind, partner=second), landmark, other]
-    timed = [
-        replace(t, onset_s=round(rng.uniform(1.5, 2.5), 2)) if t.event else t for t in things
+    looks = [target, *(change(target, name, twins[name]) for name in names), target]
+    # All go, the last one to the other landmark; they stand right after them.
+    first, second = len(looks), len(looks) + 1
+    earliest_s, latest_s = MEETING_S[kind]
+    going = [
+        replace(
+            look,
+            event=kind,
+            partner=second if index == len(looks) - 1 else first,
+            onset_s=round(rng.uniform(earliest_s, latest_s), 2),
+        )
+        for index, look in enumerate(looks)
     ]
-    timed += [resting] * (knobs.n - len(timed))
+    things = [*going, landmark, other]
+    things += [target] * (knobs.n - len(things))
     clause = Clause(cast(ClauseKind, kind), landmark=Program((Clause("shape", shape),)))
-    return Draft(program=Program((*clauses, clause)), things=timed)
+    return Draft(program=Program((*clauses, clause)), things=things)
 
 
 def _draw_target(

@@ -19,6 +19,7 @@ from mmreason.grounding.refadv.programs import (
     Clause,
     Program,
     delete_descriptor,
+    find_clause,
     list_descriptors,
     list_needed,
     strip_negation,
@@ -55,7 +56,7 @@ def certify(item: dict[str, Any]) -> Certificate:
         >>> certify(item)
         Traceback (most recent call last):
         ...
-        mmreason.grounding.refadv.certify.CertificateError: ...
+        mmreason.grounding.refadv.certifier.CertificateError: ...
     """
     parsed = Item.from_dict(item)
     certificate = prove(parsed)
@@ -185,9 +186,9 @@ def _check_scene(item: Item, facts: list[Facts]) -> Iterable[str]:
         yield "its world must play forward"
     if len(item.expression.split()) != len(item.word_descriptors):
         yield "word_descriptors must name one descriptor a word"
-    if any(f.turns for f in facts) and any(
-        clause.kind in ("colour", "same", "count") for clause in item.program.clauses
-    ):
+    described = [find_clause(item.program, name) for name in list_descriptors(item.program)]
+    of_colour = [c for c in described if isinstance(c, Clause) and _speaks_of_colour(c)]
+    if of_colour and any(fact.turns for fact in facts):
         # "The red one" would depend on the moment.
         yield "speaks of colours while something changes its colour"
     if item.kind == "image":
@@ -195,13 +196,20 @@ def _check_scene(item: Item, facts: list[Facts]) -> Iterable[str]:
     else:
         last_s = (item.world.frame_count - 1) / item.world.fps_hz
         times_s = [last_s * index / 8 for index in range(9)]
-    passing = {fact.id for fact in facts if fact.passes}
+    # Those that meet come near each other, and nobody else.
+    meetings = {(f.id, other) for f in facts for other in f.touches | f.passes}
     for time_s in times_s:
         boxes = boxes_at(item.world, time_s)
         for (name, box), (other_name, other) in combinations(boxes.items(), 2):
-            hidden = _overlap(box, other)
-            if hidden > 1 - LEAST_VISIBLE and not passing & {name, other_name}:
+            meet = {(name, other_name), (other_name, name)} & meetings
+            if not meet and _overlap(box, other) > 1 - LEAST_VISIBLE:
                 yield f"{name} and {other_name} hide each other"
+
+
+def _speaks_of_colour(clause: Clause) -> bool:
+    return clause.kind == "colour" or (
+        clause.kind in ("same", "count") and clause.value.startswith("colour")
+    )
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:

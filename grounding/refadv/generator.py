@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import get_args
 
-from mmreason.grounding.refadv.certify import prove
+from mmreason.grounding.refadv.certifier import prove
 from mmreason.grounding.refadv.drafts import FAMILY_LIMITS, Answer, Draft, Knobs, allows_knobs
 from mmreason.grounding.refadv.image_families import IMAGE_DRAFTS
 from mmreason.grounding.refadv.items import (
