@@ -12,7 +12,7 @@ from typing import Any
 from mmreason.evaluation.refadv.cases import Case, item_cases
 from mmreason.evaluation.refadv.outcomes import Change, Kind
 from mmreason.grounding.refadv import Item, Knobs, generate
-from mmreason.grounding.refadv.generate import list_families
+from mmreason.grounding.refadv.generator import list_families
 from mmreason.json_lines import encode_json_line, require_json_lines
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
