@@ -40,6 +40,8 @@ class ItemPlan:
     def items(self) -> tuple[Item, ...]:
         """The items. Raises UsageError where the frozen set has fewer."""
         if self.seed is None:
+            from mmreason.grounding.refadv import load_frozen
+
             return spread_items(load_frozen(self.kind), self.count)
         knobs = self.knobs or (Knobs(),)
         return tuple(
