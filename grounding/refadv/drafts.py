@@ -101,7 +101,7 @@ FAMILY_LIMITS: dict[str, FamilyLimit] = {
     "order": FamilyLimit(2, 5, 2, 12),
     "sequence": FamilyLimit(1, 5, 2, 12),
     "touch": FamilyLimit(1, 3, 3, 8),
-    "pass": FamilyLimit(1, 2, 3, 8),
+    "pass": FamilyLimit(1, 2, 3, 6),
     "enter": FamilyLimit(1, 4, 2, 8),
     "leave": FamilyLimit(1, 4, 2, 8),
     "turn": FamilyLimit(1, 4, 3, 12),

@@ -25,14 +25,15 @@ _SCALES = ((4, 0.85), (6, 0.66), (8, 0.58), (12, 0.47), (20, 0.36))
 Point = tuple[float, float]
 
 
-def choose_scale(count: int) -> float:
-    """The scale of a scene of `count` things: smaller where there are more.
+def choose_scale(things: Sequence[Thing]) -> float:
+    """The scale of a scene: smaller where there are more things, or where ways cross.
 
     Example:
-        >>> choose_scale(4), choose_scale(9)
-        (0.85, 0.47)
+        >>> choose_scale([Thing()] * 4), choose_scale([Thing(event="passes")] * 4)
+        (0.85, 0.58)
     """
-    return next((scale for most, scale in _SCALES if count <= most), 0.3)
+    crowd = len(things) + 4 * any(thing.event == "passes" for thing in things)
+    return next((scale for most, scale in _SCALES if crowd <= most), 0.3)
 
 
 def find_places(rng: random.Random, things: Sequence[Thing]) -> list[Thing] | None:
@@ -43,7 +44,7 @@ def find_places(rng: random.Random, things: Sequence[Thing]) -> list[Thing] | No
     """
     if any(thing.partner >= 0 for thing in things):
         return _find_meetings(rng, things)
-    scale = choose_scale(len(things))
+    scale = choose_scale(things)
     reach_x = max((t.travel for t in things if t.value in ("left", "right")), default=0.0)
     reach_y = max((t.travel for t in things if t.value in ("up", "down")), default=0.0)
     placed: list[Thing | None] = [None] * len(things)
@@ -75,7 +76,7 @@ def find_places(rng: random.Random, things: Sequence[Thing]) -> list[Thing] | No
 def _find_meetings(rng: random.Random, things: Sequence[Thing]) -> list[Thing] | None:
     """The same for scenes in which some go to others: those that wait first, then those that go,
     each with a way on which it meets nobody but its partner."""
-    scale = choose_scale(len(things))
+    scale = choose_scale(things)
     radii = [thing.radius(scale) for thing in things]
     going = [index for index, thing in enumerate(things) if thing.partner >= 0]
     waiting = [index for index in range(len(things)) if index not in going]

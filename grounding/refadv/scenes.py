@@ -49,7 +49,7 @@ def write_world(rng: random.Random, kind: ItemKind, seed: int, draft: Draft, kno
         "start_s": 0.0,
         "end_s": IMAGE_S if kind == "image" else measure_duration(draft),
         "background": rng.choice(get_args(Background)),
-        "scale": choose_scale(len(draft.things)),
+        "scale": choose_scale(draft.things),
         "actors": [_write_actor(index, thing) for index, thing in enumerate(draft.things)],
         "events": _write_events(draft),
     }
