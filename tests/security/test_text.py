@@ -235,9 +235,10 @@ def _eval_public(stage: Stage) -> list[list[object]]:
 def _eval_refadv(stage: Stage) -> list[list[object]]:
     rows = stage.write("rows.jsonl", f"{json.dumps({IN_TEXT: IN_TEXT})}\n")
     command = ["eval", "refadv", "--out", stage.folder / f"{EVIL_NAME}run", "--seed", 1]
+    command += ["--items", 1]
     return [
         # A model whose name and words are hostile.
-        [*command, "--items", 1, "--model", EVIL, "--variants", "floor"],
+        [*command, "--model", EVIL, "--variants", "floor"],
         [*command, "--model", f"oracle:{EVIL}"],
         [*command, "--families", EVIL],
         [*command, "--variants", EVIL],
