@@ -271,6 +271,7 @@ class Tube:
 
         return tube_fragment(self)
 
+
 def _areas(boxes_px: np.ndarray) -> np.ndarray:
     return (boxes_px[:, 2] - boxes_px[:, 0]) * (boxes_px[:, 3] - boxes_px[:, 1])
 
