@@ -24,7 +24,7 @@ from mmreason.grounding.refadv.programs import (
     strip_negation,
     swap_bindings,
 )
-from mmreason.grounding.refadv.scenes import make_like, shuffle_draft, write_world
+from mmreason.grounding.refadv.scenes import cut_out_things, make_like, shuffle_draft, write_world
 from mmreason.grounding.refadv.texts import TEMPLATES, Wording, join_tokens, write_tokens
 from mmreason.grounding.refadv.things import denote
 from mmreason.grounding.refadv.variants import write_variants
@@ -87,7 +87,7 @@ def _generate_item(kind: ItemKind, seed: int, families: Sequence[str], knobs: Kn
     for _ in range(_TRIES):
         draft = _change_answer(rng, (IMAGE_DRAFTS | VIDEO_DRAFTS)[family](rng, knobs), answer)
         things = find_places(rng, draft.things)
-        if things is None:
+        if things is None or len(things) != knobs.n:
             continue
         draft = replace(draft, things=things)
         if _keeps_promises(draft, answer):
@@ -111,9 +111,7 @@ def _change_answer(rng: random.Random, draft: Draft, answer: Answer) -> Draft:
         # What is picked by rank is always one.
         names = [name for name in list_descriptors(program) if "." not in name]
         name = "pick" if program.pick is not None else rng.choice(names)
-        return replace(
-            draft, program=replace(delete_descriptor(program, name), quantifier="every")
-        )
+        return replace(draft, program=replace(delete_descriptor(program, name), quantifier="every"))
     # The target looks and does as one of its witnesses: every clause is still true of some.
     target, *rest = draft.things
     things = [make_like(target, rng.choice(rest)), *rest]
@@ -159,7 +157,7 @@ def _write_item(
     draft: Draft,
     knobs: Knobs,
 ) -> Item:
-    draft = shuffle_draft(rng, draft)
+    draft = shuffle_draft(rng, cut_out_things(draft) if knobs.look == "cutouts" else draft)
     program, things = draft.program, draft.things
     wording = Wording()
     if knobs.wording == "varied":

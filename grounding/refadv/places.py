@@ -89,13 +89,15 @@ def _find_meetings(rng: random.Random, things: Sequence[Thing]) -> list[Thing] |
             partner = ways[thing.partner][0] if index in going else (x, y)
             reach = radii[index] + radii[thing.partner]
             way = _find_way((x, y), partner, thing, reach)
-            if all(
-                edge <= px <= ASPECT - edge and edge <= py <= 1 - edge for px, py in way
-            ) and not any(
-                _come_close(way, ways[other], radii[index] + radii[other])
-                for other in ways
-                if other != thing.partner
-            ) and (index in waiting or _sets_out(way, partner, thing, reach)):
+            if (
+                all(edge <= px <= ASPECT - edge and edge <= py <= 1 - edge for px, py in way)
+                and not any(
+                    _come_close(way, ways[other], radii[index] + radii[other])
+                    for other in ways
+                    if other != thing.partner
+                )
+                and (index in waiting or _sets_out(way, partner, thing, reach))
+            ):
                 ways[index] = way
                 break
         else:

@@ -110,7 +110,9 @@ def draft_sequence(rng: random.Random, knobs: Knobs) -> Draft:
 def draft_turn(rng: random.Random, knobs: Knobs) -> Draft:
     """`the square that turns blue`: of its look one turns another colour, one is blue and turns the
     target's, and one is blue all along, so that the last frame tells no more than the first."""
-    target, names, twins, clauses = _draw_target(rng, knobs, knobs.k - 1, ("shape", "size", "pattern"))
+    target, names, twins, clauses = _draw_target(
+        rng, knobs, knobs.k - 1, ("shape", "size", "pattern")
+    )
     colour = choose_other(rng, "colour", target.colour)
     third = choose_other(rng, "colour", target.colour, colour)
     turning = replace(target, event="turns", value=colour)
