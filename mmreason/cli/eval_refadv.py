@@ -234,12 +234,17 @@ def _read_rows(rows: Path, images: Path | None, variants: str, shuffles: int) ->
 
     from mmreason.evaluation.refadv.cases import check_changes
     from mmreason.evaluation.refadv.rows import row_cases
-    from mmreason.grounding.formats import RowError, read_rows
+    from mmreason.grounding.formats import FormError, RowError, read_rows
+    from mmreason.types import UsageError
 
     changes = check_changes(split_names(variants))
     cases: list[Case] = []
     problems: list[str] = []
-    for row in read_rows(rows):
+    try:
+        readings = list(read_rows(rows))
+    except FormError as error:
+        raise UsageError(str(error)) from error
+    for row in readings:
         if isinstance(row, RowError):
             problems.append(str(row))
             continue
@@ -247,8 +252,6 @@ def _read_rows(rows: Path, images: Path | None, variants: str, shuffles: int) ->
             cases += row_cases(row, images or rows.parent, changes, shuffles=shuffles)
         except ValueError as error:
             problems.append(str(error))
-    from mmreason.types import UsageError
-
     if not cases:
         reason = problems[0] if problems else "it has no rows"
         raise UsageError(f"{rows}: no row can be asked: {reason}")
@@ -317,9 +320,9 @@ def show_diagnosis(
     if as_json:
         print_json(diagnosis.to_dict())
         return
-    from mmreason.evaluation.refadv.diagnosis import overview, subject_tables
+    from mmreason.evaluation.refadv.diagnosis import subject_tables
 
-    for entry in overview(diagnosis.subjects):
+    for entry in diagnosis.overview():
         _print_table(*entry)
     for subject in diagnosis.subjects:
         print_line("")

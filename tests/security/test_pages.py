@@ -137,7 +137,9 @@ def _diagnosis() -> Any:
     from tests.evaluation.refadv.made_outcomes import FACTS, wrong
 
     outcomes = [
-        wrong(f"{EVIL} {i}", subject=EVIL, missed=(EVIL,), facts=replace(FACTS, family=f"{EVIL}{i}"))
+        wrong(
+            f"{EVIL} {i}", subject=EVIL, missed=(EVIL,), facts=replace(FACTS, family=f"{EVIL}{i}")
+        )
         for i in range(3)
     ]
     outcomes += [replace(o, change="delete", changed=EVIL, error=EVIL) for o in outcomes]

@@ -82,9 +82,7 @@ def test_a_model_that_dies_in_the_middle_leaves_rows_that_count_as_wrong(tmp_pat
 
 def test_outcomes_do_not_depend_on_workers(tmp_path: Path) -> None:
     one, four = (
-        run_cases(
-            [OracleSubject("random")], cases_of(), tmp_path / str(n), settings={}, workers=n
-        )
+        run_cases([OracleSubject("random")], cases_of(), tmp_path / str(n), settings={}, workers=n)
         for n in (1, 4)
     )
     first, second = (

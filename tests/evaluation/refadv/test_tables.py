@@ -112,9 +112,7 @@ def test_a_preference_is_measured_against_how_many_are_as_large() -> None:
     assert "prefers the largest candidate" not in {
         v.name
         for v in find_verdicts(
-            build_tables(
-                [right(str(i), **{**common, "largest": i % 4 > 0}) for i in range(40)]
-            )
+            build_tables([right(str(i), **{**common, "largest": i % 4 > 0}) for i in range(40)])
         )
     }
     alone = [right(str(i), **{**common, "largest_of": 1}) for i in range(40)]
