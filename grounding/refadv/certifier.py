@@ -100,14 +100,17 @@ class Solver:
         self.facts = facts
         self.by_id = {fact.id: fact for fact in facts}
         self.narrow: set[str] = set()
+        self._solved: dict[Program, tuple[str, ...]] = {}
 
     def solve(self, program: Program) -> tuple[str, ...]:
         """Ids of what a program means, in the order of the scene. "The ring", where there is not
         exactly one ring, makes all that is said of it untrue."""
-        members = [f for f in self.facts if all(self.holds(c, f) for c in program.clauses)]
-        if program.pick is not None:
-            members = self._rank(program, members)
-        return tuple(fact.id for fact in members)
+        if program not in self._solved:
+            members = [f for f in self.facts if all(self.holds(c, f) for c in program.clauses)]
+            if program.pick is not None:
+                members = self._rank(program, members)
+            self._solved[program] = tuple(fact.id for fact in members)
+        return self._solved[program]
 
     def holds(self, clause: Clause, fact: Facts) -> bool:
         """Whether one clause is true of one object."""
@@ -195,7 +198,7 @@ def _check_scene(item: Item, facts: list[Facts]) -> Iterable[str]:
         times_s = [item.frame_time_s or 0.0]
     else:
         last_s = (item.world.frame_count - 1) / item.world.fps_hz
-        times_s = [last_s * index / 8 for index in range(9)]
+        times_s = [last_s * index / 5 for index in range(6)]
     # Those that meet come near each other, and nobody else.
     meetings = {(f.id, other) for f in facts for other in f.touches | f.passes}
     for time_s in times_s:

@@ -80,32 +80,48 @@ def _find_meetings(rng: random.Random, things: Sequence[Thing]) -> list[Thing] |
     radii = [thing.radius(scale) for thing in things]
     going = [index for index, thing in enumerate(things) if thing.partner >= 0]
     waiting = [index for index in range(len(things)) if index not in going]
-    ways: dict[int, list[Point]] = {}
-    for index in [*rng.sample(waiting, len(waiting)), *rng.sample(going, len(going))]:
-        thing, edge = things[index], radii[index] + MARGIN
+    starts: dict[int, Point] = {}
+    for index in rng.sample(waiting, len(waiting)):
         for _ in range(TRIES):
-            x = round(rng.uniform(edge, ASPECT - edge), 4)
-            y = round(rng.uniform(edge, 1 - edge), 4)
-            partner = ways[thing.partner][0] if index in going else (x, y)
-            reach = radii[index] + radii[thing.partner]
-            way = _find_way((x, y), partner, thing, reach)
+            start = _draw_point(rng, radii[index] + MARGIN)
+            if all(
+                math.dist(start, starts[other]) >= radii[index] + radii[other] + 2 * MARGIN
+                for other in starts
+            ):
+                starts[index] = start
+                break
+        else:
+            return None
+    ways = {index: [start] * _STEPS for index, start in starts.items()}
+    for index in rng.sample(going, len(going)):
+        thing, edge = things[index], radii[index] + MARGIN
+        partner, reach = starts[thing.partner], radii[index] + radii[thing.partner]
+        for _ in range(TRIES):
+            start = _draw_point(rng, edge)
+            way = _find_way(start, partner, thing, reach)
+            x, y = way[-1]
             if (
-                all(edge <= px <= ASPECT - edge and edge <= py <= 1 - edge for px, py in way)
+                edge <= x <= ASPECT - edge
+                and edge <= y <= 1 - edge
+                and _sets_out(way, partner, thing, reach)
                 and not any(
-                    _come_close(way, ways[other], radii[index] + radii[other])
-                    for other in ways
+                    _come_close(way, other_way, radii[index] + radii[other])
+                    for other, other_way in ways.items()
                     if other != thing.partner
                 )
-                and (index in waiting or _sets_out(way, partner, thing, reach))
             ):
-                ways[index] = way
+                starts[index], ways[index] = start, way
                 break
         else:
             return None
     return [
-        replace(thing, x=ways[index][0][0], y=ways[index][0][1])
-        for index, thing in enumerate(things)
+        replace(thing, x=starts[index][0], y=starts[index][1]) for index, thing in enumerate(things)
     ]
+
+
+def _draw_point(rng: random.Random, edge: float) -> Point:
+    x = edge + (ASPECT - 2 * edge) * rng.random()
+    return round(x, 4), round(edge + (1 - 2 * edge) * rng.random(), 4)
 
 
 def _find_way(start: Point, goal: Point, thing: Thing, reach: float) -> list[Point]:
@@ -113,13 +129,17 @@ def _find_way(start: Point, goal: Point, thing: Thing, reach: float) -> list[Poi
     away = math.dist(start, goal)
     if not thing.event or not away:
         return [start] * _STEPS
+    most = 1.0
+    if thing.event == "touches":
+        # Outlines meet where the centres are a little nearer than both radii.
+        most = max(0.0, away - 0.9 * reach) / away
+    dx, dy = goal[0] - start[0], goal[1] - start[1]
     way = []
     for step in range(_STEPS):
         done = LEAST_CLIP_S * step / (_STEPS - 1) / thing.onset_s
         if thing.event == "touches":
-            # Outlines meet where the centres are a little nearer than both radii.
-            done = min(1.0, done) * max(0.0, away - 0.9 * reach) / away
-        way.append((start[0] + (goal[0] - start[0]) * done, start[1] + (goal[1] - start[1]) * done))
+            done = min(1.0, done) * most
+        way.append((start[0] + dx * done, start[1] + dy * done))
     return way
 
 
@@ -130,6 +150,7 @@ def _sets_out(way: list[Point], partner: Point, thing: Thing, reach: float) -> b
 
 
 def _come_close(a: list[Point], b: list[Point], reach: float) -> bool:
+    """Whether two that are on their ways at the same time come nearer than `reach`."""
     return any(math.dist(p, q) < reach + 2 * MARGIN for p, q in zip(a, b, strict=True))
 
 

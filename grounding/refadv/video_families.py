@@ -21,7 +21,7 @@ from mmreason.grounding.refadv.things import OPPOSITE, Thing, change
 
 MOTION_S = 0.8
 """How long a travel takes."""
-MEETING_S = {"touches": (1.5, 2.8), "passes": (1.3, 3.0)}
+MEETING_S = {"touches": (1.5, 2.8), "passes": (1.2, 3.2)}
 """When meetings are, at least and at most; who passes goes on until the clip ends."""
 FIRST_ONSET_S = 0.3
 GAP_S = 0.5
@@ -180,14 +180,17 @@ def _draft_meeting(rng: random.Random, knobs: Knobs, kind: str) -> Draft:
     # All go, the last one to the other landmark; they stand right after them.
     first, second = len(looks), len(looks) + 1
     earliest_s, latest_s = MEETING_S[kind]
+    # Those that go to the same one come there one after the other.
+    step_s = (latest_s - earliest_s) / len(looks)
+    turns = rng.sample(range(len(looks)), len(looks))
     going = [
         replace(
             look,
             event=kind,
             partner=second if index == len(looks) - 1 else first,
-            onset_s=round(rng.uniform(earliest_s, latest_s), 2),
+            onset_s=round(earliest_s + step_s * (turn + rng.uniform(0.1, 0.6)), 2),
         )
-        for index, look in enumerate(looks)
+        for index, (look, turn) in enumerate(zip(looks, turns, strict=True))
     ]
     things = [*going, landmark, other]
     things += [target] * (knobs.n - len(things))
