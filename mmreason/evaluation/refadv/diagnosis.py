@@ -43,6 +43,8 @@ PICK_WORDS = {
     "background": "the background",
     "none": "nothing given",
 }
+_MOST_IN_FULL = 2
+"""Subjects of which a page of Markdown has every table."""
 _GROUP_WORDS = {
     "descriptors": "Descriptors",
     "candidates": "Candidates",
@@ -145,17 +147,19 @@ class Diagnosis:
             styles=("measures_style.html", "cases_style.html"),
         )
 
-    def to_markdown(self, *, title: str = "Diagnosis", note: str = "") -> str:
-        """The same tables as one page of Markdown; `note` stands before them."""
-        blocks = [f"# {_cell(title)}"]
-        blocks += [note] if note else []
-        blocks += ["Made by:", f"```\n{show_line(self.command)}\n```", _METHOD]
+    def to_markdown(self) -> str:
+        """The same tables as one page of Markdown; of many subjects the most telling ones."""
+        names = ", ".join(subject.tables.subject for subject in self.subjects)
+        kind = self.subjects[0].tables.kind if self.subjects else ""
+        blocks = [f"# Diagnosis of {_cell(names)}: {kind} items"]
+        blocks += [f"```\n{show_line(self.command)}\n```", _METHOD]
         for name, header, rows in self.overview():
             blocks += [f"## {name}", _markdown_table(header, rows)]
         for subject in self.subjects:
             blocks += [f"## {_cell(subject.tables.subject)}"]
             blocks += ["\n".join(f"- {_cell(str(verdict))}" for verdict in subject.verdicts)]
-            for name, header, rows in subject_tables(subject.tables):
+            tables = subject_tables(subject.tables)
+            for name, header, rows in tables if len(self.subjects) <= _MOST_IN_FULL else tables[:2]:
                 blocks += [f"### {name}", _markdown_table(header, rows)]
         return "\n\n".join(blocks) + "\n"
 
