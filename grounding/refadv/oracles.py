@@ -95,16 +95,23 @@ def denote_ids(item: Item, program: Program, world: World) -> tuple[str, ...]:
 def read_scene(item: Item, world: World) -> Solver:
     """What is to be seen in the item's scene as `world` plays it. Raises ValueError where that
     cannot be told."""
-    facts = list(_measure_scene(item.world, item.frame_time_s if item.kind == "image" else None))
+    moment_s = item.frame_time_s if item.kind == "image" else None
+    facts = list(_measure_scene(_Scene(item.world, moment_s)))
     if item.kind == "video" and world.playback == "reverse":
         facts = reverse_facts(facts, (world.frame_count - 1) / world.fps_hz)
     return Solver(facts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    world: World
+    time_s: float | None
+
+
 @lru_cache(maxsize=16)
-def _measure_scene(world: World, time_s: float | None) -> tuple[Facts, ...]:
+def _measure_scene(scene: _Scene) -> tuple[Facts, ...]:
     """Measured once for all that is asked about a scene."""
-    return tuple(measure(world, time_s))
+    return tuple(measure(scene.world, scene.time_s))
 
 
 def find_lacking(item: Item) -> dict[str, tuple[str, ...]]:
