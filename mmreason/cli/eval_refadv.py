@@ -81,7 +81,10 @@ def eval_refadv(
         Path | None, typer.Option(help="With --rows: folder of the pictures.")
     ] = None,
     phrase: Annotated[
-        str, typer.Option(help="What a detector is asked: whole, noun (phrase) or head (noun).")
+        str,
+        typer.Option(
+            help="What a detector is asked, between commas: whole, noun (phrase), head (noun)."
+        ),
     ] = "noun",
     workers: Annotated[
         int, typer.Option(min=1, help="Cases at a time, for models behind a server.")
@@ -160,8 +163,7 @@ def eval_refadv(
     outcomes = [outcome for outcome in read_outcomes(path) if outcome.subject in of]
     outcomes.sort(key=lambda outcome: [s.name for s in subjects].index(outcome.subject))
     with show_progress("drawing what was answered wrongly"):
-        first = [outcome for outcome in outcomes if outcome.subject == subjects[0].name]
-        failures = draw_failures(first, work.cases)
+        failures = draw_failures(outcomes, work.cases)
     diagnosis = build_diagnosis(
         outcomes, command=command, settings=work.settings, failures=failures
     )
@@ -279,9 +281,9 @@ def load_subjects(
     from mmreason.types import UsageError
 
     served_model, api_key_file, option, options_file = options
-    if phrase not in get_args(Phrase):
-        raise UsageError(f"--phrase must be {', '.join(get_args(Phrase))}, got {phrase!r}")
-    words = cast("Phrase", phrase)
+    phrases = split_names(phrase)
+    if not phrases or set(phrases) - set(get_args(Phrase)):
+        raise UsageError(f"--phrase must be of {', '.join(get_args(Phrase))}, got {phrase!r}")
     subjects: list[Subject] = []
     for name in names:
         sort, _, rest = name.partition(":")
@@ -290,11 +292,12 @@ def load_subjects(
                 raise UsageError(f"{name!r}: there is oracle:all, or one of {', '.join(ORACLES)}")
             subjects += [OracleSubject(o) for o in ORACLES if rest in ("all", o)]
         elif sort == "detector" and rest == "scripted":
-            subjects.append(ScriptedDetectorSubject(words))
+            subjects += [ScriptedDetectorSubject(cast("Phrase", words)) for words in phrases]
         elif sort == "detector":
-            from mmreason.grounding.detectors import load_detector
+            from mmreason.grounding.detectors.load import load_detector
 
-            subjects.append(DetectorSubject(load_detector(rest), words))
+            detector = load_detector(rest)
+            subjects += [DetectorSubject(detector, cast("Phrase", words)) for words in phrases]
         else:
             reasoner = load_reasoner(
                 name,

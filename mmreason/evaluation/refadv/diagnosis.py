@@ -114,7 +114,7 @@ class Diagnosis:
     ref_adv: tuple[RefAdvLine, ...] = ()
     """Predictions for Ref-Adv by its published scoring and by the corrected one."""
     failures: tuple[Failure, ...] = field(default=(), metadata={"json": False})
-    """Drawn; of the first subject."""
+    """Drawn; of the first subject that has any."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
