@@ -294,7 +294,7 @@ def load_subjects(
         elif sort == "detector" and rest == "scripted":
             subjects += [ScriptedDetectorSubject(cast("Phrase", words)) for words in phrases]
         elif sort == "detector":
-            from mmreason.grounding.detectors.load import load_detector
+            from mmreason.grounding.detectors import load_detector
 
             detector = load_detector(rest)
             subjects += [DetectorSubject(detector, cast("Phrase", words)) for words in phrases]
