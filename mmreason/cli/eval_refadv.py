@@ -165,7 +165,10 @@ def eval_refadv(
     with show_progress("drawing what was answered wrongly"):
         failures = draw_failures(outcomes, work.cases)
     diagnosis = build_diagnosis(
-        outcomes, command=command, settings=work.settings, failures=failures
+        outcomes,
+        command=command,
+        settings=work.settings | {"workers": workers},
+        failures=failures,
     )
     page = diagnosis.write(folder)
     show_diagnosis(diagnosis, as_json=as_json, report=report, table=table)

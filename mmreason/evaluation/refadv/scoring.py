@@ -68,7 +68,7 @@ def score_answer(
         boxes=len(grounding.targets),
         time_s=time_s,
         has_tube=tube is not None,
-        iou=max((overlaps.get(name, 0.0) for name in case.target_ids), default=0.0),
+        iou=min(1.0, max((overlaps.get(name, 0.0) for name in case.target_ids), default=0.0)),
         pick=pick,
         picked=picked,
         missed=_missed(case, picked) if pick in ("hard", "other") else (),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from mmreason.evaluation.refadv.figures import mean_of_two, paired_share, slope_in_log
 from mmreason.evaluation.refadv.outcomes import Facts, Outcome
 from mmreason.evaluation.refadv.summary import build_tables
@@ -141,3 +143,20 @@ def test_what_the_wrong_choice_lacks_is_counted() -> None:
 def test_an_outcome_is_read_back_as_it_was() -> None:
     outcome = right("a", box_px=(0.0, 1.0, 2.0, 3.0), missed=("size",), follows=True)
     assert Outcome.from_dict(outcome.to_dict()) == outcome
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"iou": 7.0},
+        {"iou": "x"},
+        {"change": "sing"},
+        {"facts": {"descriptors": -1}},
+        {"facts": None},
+        {"pick": "nobody"},
+        {"box_px": [1, 2]},
+    ],
+)
+def test_an_outcome_of_somebody_is_checked(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="is no outcome"):
+        Outcome.from_dict(right("a").to_dict() | change)
