@@ -59,24 +59,28 @@ class Prompts:
     def find(self, expression: str) -> str:
         """The request for the box of `expression`, without its article where the template has one:
         never `Locate the the star`."""
-        if re.search(r"\bthe \{expression\}", self.locate, re.IGNORECASE):
-            expression = re.sub(r"^(the|an?)\s+(?=\S)", "", expression, flags=re.IGNORECASE)
-        return self.locate.replace("{expression}", expression)
+        return _fill(self.locate, expression)
 
     def follow(self, expression: str) -> str:
         """The request for the boxes of `expression` through a clip, for models with a `track`.
 
         Example:
-            >>> Prompts(track="Track {expression}.").follow("the star that moves left")
+            >>> Prompts(track="Track the {expression}.").follow("the star that moves left")
             'Track the star that moves left.'
         """
-        return self.track.replace("{expression}", expression)
+        return _fill(self.track, expression)
 
     @property
     def sha256(self) -> str:
         """Hash of all templates: changes whenever a word does."""
         templates = {name: text for name, text in asdict(self).items() if text}
         return hashlib.sha256(json.dumps(templates, sort_keys=True).encode()).hexdigest()
+
+
+def _fill(template: str, expression: str) -> str:
+    if re.search(r"\bthe \{expression\}", template, re.IGNORECASE):
+        expression = re.sub(r"^(the|an?)\s+(?=\S)", "", expression, flags=re.IGNORECASE)
+    return template.replace("{expression}", expression)
 
 
 GENERAL = Prompts(

@@ -42,7 +42,6 @@ from mmreason.models.nano_replies import (
     is_box_list,
     is_caption,
     is_decline,
-    is_tube,
     whole_sentences,
 )
 
@@ -212,10 +211,8 @@ class NanoModel:
         if plan.kind is ReplyKind.CAPTION:
             text = whole_sentences(text)
             is_one = is_caption(text)
-        elif plan.kind is ReplyKind.BOX:
+        elif plan.kind in (ReplyKind.BOX, ReplyKind.TUBE):
             is_one = is_box_list(text)
-        elif plan.kind is ReplyKind.TUBE:
-            is_one = is_tube(text)
         else:
             assert taught is not None
             is_one = is_answer(text, taught.kind, taught.choices)

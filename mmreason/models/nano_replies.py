@@ -91,12 +91,5 @@ def is_box_list(text: str) -> bool:
     return is_decline(text) or re.fullmatch(r"```json\s*\[.*\]\s*```", text, re.DOTALL) is not None
 
 
-def is_tube(text: str) -> bool:
-    """Whether `text` looks like the boxes by time that nano-grounding was taught, an empty list, or
-    is a decline. What the numbers say is read by `mmreason.grounding.parse_tubes`."""
-    form = r"```json\s*(?:\[\]|\{.*\})\s*```"
-    return is_decline(text) or re.fullmatch(form, text, re.DOTALL) is not None
-
-
 def _bare(text: str) -> str:
     return text.strip().rstrip(".")
