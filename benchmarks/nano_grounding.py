@@ -9,8 +9,9 @@ Packaged nano stands beside it, asked for a box on single frames: tubes it was n
 from __future__ import annotations
 
 import argparse
+import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,9 @@ from mmreason.grounding import (
 )
 from mmreason.grounding.refadv import Item, Knobs, generate
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
+from mmreason.models.nano_expressions import understand_referring
 from mmreason.models.nano_model import NanoModel
-from mmreason.training.nano.grounding_examples import PROMPTS, clip_times
+from mmreason.training.nano.grounding_examples import PROMPTS, clip_times, write_referring
 from mmreason.training.nano.packing import slice_times
 from mmreason.video.types import FrameBatch
 from mmreason.video.world.script import World
@@ -40,7 +42,7 @@ FIRST_SEED = 500_000
 SIZE_PX = (144, 80)
 CLIP_FRAMES = 8
 BATCH = 32
-STILL_TOKENS, CLIP_TOKENS = 56, 150
+STILL_TOKENS, CLIP_TOKENS = 64, 180
 RIGHT_IOU = 0.5
 
 
@@ -81,23 +83,41 @@ def make_items(kind: str, knobs: Knobs, count: int) -> list[Item]:
     return list(generate(kind=kind, seed=FIRST_SEED, count=count, knobs=knobs))  # type: ignore[arg-type]
 
 
-def show_plainly(items: Sequence[Item]) -> list[Shown]:
-    """The items as they are."""
-    return [Shown(item, item.expression, item.world, item.target_ids) for item in items]
+def show_plainly(items: Sequence[Item], *, in_nano_words: bool = False) -> list[Shown]:
+    """The items as they are; `in_nano_words` where no guard brings the text into them."""
+    return [
+        Shown(
+            item,
+            write_referring(item.program) if in_nano_words else item.expression,
+            item.world,
+            item.target_ids,
+        )
+        for item in items
+    ]
 
 
 def show_variants(items: Sequence[Item], kind: str, *, keep_target: bool = False) -> list[Shown]:
-    """Each item's first variant of a kind that means one object; `keep_target` scores it against
-    the target of the item instead of what it means."""
+    """Each item's first variant of a kind that means one object, in nano's words; `keep_target`
+    scores it against the target of the item instead of what it means."""
     shown = []
     for item in items:
-        variants = [v for v in item.variants if v.kind == kind and v.world is not None]
-        if variants:
-            ids = item.target_ids if keep_target else variants[0].target_ids
-            world = variants[0].world
-            assert world is not None
-            shown.append(Shown(item, variants[0].text, world, ids))
+        variant = next(v for v in item.variants if v.kind == kind)
+        text = understand_referring(variant.text, moving=item.kind == "video")
+        assert isinstance(text, str) and variant.world is not None
+        ids = item.target_ids if keep_target else variant.target_ids
+        shown.append(Shown(item, text, variant.world, ids))
     return [one for one in shown if len(one.target_ids) == 1]
+
+
+def shuffle_words(items: Sequence[Item]) -> list[Shown]:
+    """The items with the words of their expression in another order."""
+    shown = []
+    for one in show_plainly(items, in_nano_words=True):
+        words = one.text.split()
+        rng = random.Random(one.item.id)
+        shuffled = next(w for _ in iter(int, 1) if (w := rng.sample(words, len(words))) != words)
+        shown.append(replace(one, text=" ".join(shuffled)))
+    return shown
 
 
 def ask_stills(model: ChatModel, shown: Sequence[Shown]) -> Iterator[tuple[Answer, bool]]:
@@ -219,38 +239,40 @@ ORDER = Knobs(k=2, n=5, families=("order",))
 NO_MOTION = Knobs(k=2, n=5, none_rate=1.0, families=("motion",))
 
 
-def measure_stills(model: ChatModel, count: int) -> dict[str, str]:
+def measure_stills(model: ChatModel, count: int, *, in_nano_words: bool = False) -> dict[str, str]:
     """A figure for every suite of single frames."""
     figures = {}
     for name, knobs in (("k = 1, n = 4", EASY), ("k = 2, n = 6", HARD), ("negated", NEGATED)):
-        shown = show_plainly(make_items("image", knobs, count))
+        shown = show_plainly(make_items("image", knobs, count), in_nano_words=in_nano_words)
         scores = score(shown, ask_stills(model, shown))
         figures[f"Acc@.5, {name}"] = str(scores.accuracy)
         figures[f"identity, {name}"] = str(_share(scores.identified))
-    shown = show_plainly(make_items("image", NOBODY, count))
+        figures[f"said nothing fits, {name}"] = str(_share(scores.said_none))
+    shown = show_plainly(make_items("image", NOBODY, count), in_nano_words=in_nano_words)
     figures["nothing fits, said so (k = 2, n = 6)"] = str(
         _share(score(shown, ask_stills(model, shown)).said_none)
     )
-    shown = show_plainly(make_items("image", HARD, count))
-    wrongly = score(shown, ask_stills(model, shown)).said_none
-    figures["something fits, said nothing (k = 2, n = 6)"] = str(_share(wrongly))
     return figures
 
 
 def measure_clips(
-    model: ChatModel, count: int, ask: Callable[..., Iterator[tuple[Answer, bool]]]
+    model: ChatModel,
+    count: int,
+    ask: Callable[..., Iterator[tuple[Answer, bool]]],
+    *,
+    in_nano_words: bool = False,
 ) -> dict[str, str]:
     """A figure for every suite of clips."""
     figures = {}
     for name, knobs in (("motion, k = 1, n = 4", MOTION), ("order, k = 2, n = 5", ORDER)):
         items = make_items("video", knobs, count)
-        shown = show_plainly(items)
+        shown = show_plainly(items, in_nano_words=in_nano_words)
         scores = score(shown, ask(model, shown))
         figures[f"m_vIoU, {name}"] = _mean(scores.overlaps)
         figures[f"identity, {name}"] = str(_share(scores.identified))
         bound = float(np.mean([item.certificate.single_frame_bound for item in items]))
         figures[f"single-frame bound of identity, {name}"] = f"{bound:.1%}"
-    shown = show_plainly(make_items("video", NO_MOTION, count))
+    shown = show_plainly(make_items("video", NO_MOTION, count), in_nano_words=in_nano_words)
     figures["nothing fits, said so (motion, k = 2, n = 5)"] = str(
         _share(score(shown, ask(model, shown)).said_none)
     )
@@ -261,12 +283,17 @@ def measure_shortcuts(model: ChatModel, count: int) -> dict[str, str]:
     """What the weights do with texts and clips that are not what was taught, without the guard."""
     figures = {}
     items = make_items("image", HARD, count)
-    for name, kind, keep_target in (
-        ("words shuffled: still the target (k = 2, n = 6)", "shuffle", True),
-        ("a word of two deleted: still the target (k = 2, n = 6)", "delete", True),
+    plain = show_plainly(items, in_nano_words=True)
+    for name, shown in (
+        ("as it is: identity (k = 2, n = 6)", plain),
+        ("words shuffled: identity (k = 2, n = 6)", shuffle_words(items)),
+        (
+            "one of two descriptors deleted: identity (k = 2, n = 6)",
+            show_variants(items, "delete", keep_target=True),
+        ),
+        ('no words, "object": identity (k = 2, n = 6)', [replace(p, text="object") for p in plain]),
     ):
-        shown = show_variants(items, kind, keep_target=keep_target)
-        figures[name] = str(score(shown, ask_stills(model, shown)).accuracy)
+        figures[name] = str(_share(score(shown, ask_stills(model, shown)).identified))
     clips = make_items("video", MOTION, count)
     shown = show_variants(clips, "single_frame", keep_target=True)
     figures["one frame throughout: identity (motion)"] = str(
@@ -314,8 +341,8 @@ def main() -> None:
         nano = models.load("nano")
         assert isinstance(nano, NanoModel)
         # Without its guard, which declines most of these expressions.
-        baseline = measure_stills(nano.inner, args.items)
-        baseline |= measure_clips(nano.inner, args.items, ask_frames_of_clips)
+        baseline = measure_stills(nano.inner, args.items, in_nano_words=True)
+        baseline |= measure_clips(nano.inner, args.items, ask_frames_of_clips, in_nano_words=True)
         columns["nano, without its guard"] = baseline
     table = write_table(columns)
     print(table)

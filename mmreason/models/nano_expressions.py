@@ -104,9 +104,9 @@ _CLIP_FORMS = (
     rf"{_GROUP}(?: that {_LOOKS}(?: and that {_LOOKS})*)?, "
     rf"the (?:one that was {_TURN}|{_TURN} one) to move {_WAY}",
 )
-_KNOWN = {*_KIND_OF, *_SAID_AS, "object", "left", "right", "up", "down", "first", "last"} | set(
-    "of among all the a an one that is are was and not rather than to move moves".split()
-)
+_GRAMMAR = """object left right up down first last of among all the a an one that is are was and not
+rather than to move moves"""
+_KNOWN = {*_KIND_OF, *_SAID_AS, *_GRAMMAR.split()}
 
 
 def understand_referring(expression: str, *, moving: bool) -> str | NotTaught:

@@ -97,9 +97,7 @@ def box_answer(box: Box | None, label: str) -> str:
         >>> box_answer(None, "red star")
         '```json\\n[]\\n```'
     """
-    answers = (
-        [] if box is None else [{"bbox_2d": to_thousandths(box), "label": label}]
-    )
+    answers = [] if box is None else [{"bbox_2d": to_thousandths(box), "label": label}]
     return f"```json\n{json.dumps(answers)}\n```"
 
 

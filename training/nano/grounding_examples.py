@@ -2,9 +2,11 @@
 
 Scenes are those of procedural Ref-Adv, of seeds that no test uses; beside its own expression each
 scene is asked more of the kind, about any of its objects or none, and all are solved by the
-certifier. They are said in nano's own words, as `nano_expressions` writes them. A tube is said as one box a slice (two frames) at the time that stands before the slice,
-from the last slice to the first: attention is causal, so only the last slice knows how things have
-moved, and each box before it is the nearest one of the same look.
+certifier. They are said in nano's own words, as `nano_expressions` writes them.
+
+A tube is said as one box a slice (two frames) at the time that stands before the slice, from the
+last slice to the first: attention is causal, so only the last slice knows how things have moved,
+and each box before it is the nearest one of the same look.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from mmreason.grounding import Box
 from mmreason.grounding.refadv import TRAINING_SEEDS, Item, Knobs, generate
 from mmreason.grounding.refadv.items import ItemKind
 from mmreason.models.base import Conversation, FramesPart, Message, TextPart
-from mmreason.training.nano.grounding_examples import PROMPTS, clip_times
+from mmreason.training.nano.grounding_examples import PROMPTS, clip_times, write_referring
 from mmreason.training.nano.packing import slice_times
 from mmreason.training.rewards import (
     Combination,
@@ -73,7 +73,7 @@ class ReferringTask:
         ask = PROMPTS.find if self.kind == "image" else PROMPTS.follow
         return Problem(
             id=f"{self.name}/{index}",
-            question=ask(item.expression),
+            question=ask(write_referring(item.program)),
             truth=_truth_of(item),
             kind=item.tags[0],
         )
@@ -86,7 +86,7 @@ class ReferringTask:
             show=self.conversation,
             reward=REWARD,
             judge=is_right,
-            max_new_tokens=64 if self.kind == "image" else 160,
+            max_new_tokens=64 if self.kind == "image" else 176,
         )
         return task.episodes(problem, codec, count)
 
