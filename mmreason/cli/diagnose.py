@@ -63,6 +63,7 @@ def diagnose_predictions(
         score_answers,
     )
     from mmreason.evaluation.refadv.runner import read_outcomes
+    from mmreason.grounding.refadv import load_frozen
     from mmreason.types import UsageError
 
     if compat not in (None, "ref-adv"):
@@ -84,8 +85,6 @@ def diagnose_predictions(
             if items is not None:
                 asked = read_items(items)
             else:
-                from mmreason.grounding.refadv import load_frozen
-
                 frozen = (*load_frozen("image"), *load_frozen("video"))
                 asked = find_answered(predictions, frozen)
                 print_notice(

@@ -134,6 +134,7 @@ def _plain_case(item: Item) -> Case:
             hops=max((name.count(".") for name in names), default=0),
             family=item.tags[0] if item.tags else "",
             hard=len(hard),
+            look=", ".join(tag for tag in item.tags if tag in _LOOK_TAGS) or "plain",
         ),
         target_ids=item.target_ids,
         denoted_ids=item.target_ids,
@@ -168,6 +169,7 @@ def _variant_case(plain: Case, item: Item, variant: Variant, number: int) -> Cas
     return replace(case, footage=WorldFootage(variant.world, item.frame_time_s))
 
 
+_LOOK_TAGS = ("texture", "photo", "cutouts")
 _MEANT: tuple[Change, ...] = ("delete", "strip_negation", "swap", "reverse")
 """Changes after which an item still means something."""
 

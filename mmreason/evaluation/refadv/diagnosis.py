@@ -51,6 +51,7 @@ _GROUP_WORDS = {
     "negation": "Negation",
     "hops": "Hops to the last landmark",
     "family": "Family",
+    "look": "Ground and look",
 }
 _PERCENTS = Axis(
     low=0.0, high=1.0, ticks=tuple(AxisTick(tens / 10, f"{tens * 10}%") for tens in range(0, 11, 2))

@@ -62,6 +62,8 @@ class Facts:
     family: str
     hard: int = 0
     """Of the candidates, those that lack one descriptor only."""
+    look: str = "plain"
+    """What is behind the objects, and whether they are cut out of photographs."""
 
     def __post_init__(self) -> None:
         counts = (self.descriptors, self.candidates, self.hops, self.hard)

@@ -11,7 +11,7 @@ from typing import Any
 
 from mmreason.evaluation.refadv.cases import Case, item_cases
 from mmreason.evaluation.refadv.outcomes import Change, Kind
-from mmreason.grounding.refadv import Item, Knobs, generate
+from mmreason.grounding.refadv import Item, Knobs, generate, load_frozen
 from mmreason.grounding.refadv.generator import list_families
 from mmreason.json_lines import encode_json_line, require_json_lines
 from mmreason.types import UsageError
@@ -40,8 +40,6 @@ class ItemPlan:
     def items(self) -> tuple[Item, ...]:
         """The items. Raises UsageError where the frozen set has fewer, or no scene can be drawn."""
         if self.seed is None:
-            from mmreason.grounding.refadv import load_frozen
-
             return spread_items(load_frozen(self.kind), self.count)
         return tuple(self._draw_items(self.seed))
 

@@ -25,6 +25,7 @@ from mmreason.grounding.detectors.scripted import ScriptedDetector
 from mmreason.grounding.dialects.render import render_boxes
 from mmreason.grounding.expressions import parse_expression
 from mmreason.grounding.refadv.oracles import OracleName, Question, answer_question
+from mmreason.grounding.refadv.texts import SYNONYMS
 from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, VideoError
@@ -157,7 +158,11 @@ class ScriptedDetectorSubject:
             raise UsageError(f"{self.name} reads scripts, and {case.item} has none")
         moment_s = case.footage.moment_s or 0.0
         words = {
-            actor.id: f"{actor.size} {actor.colour} {actor.pattern} {actor.shape}"
+            actor.id: " ".join(
+                word
+                for value in (actor.size, actor.colour, actor.pattern, actor.shape, "thing")
+                for word in SYNONYMS.get(value, (value,))
+            )
             for scene in case.source.world.scenes
             for actor in scene.actors
         }

@@ -116,7 +116,7 @@ class SubjectTables:
     tubes: dict[str, Figure]
     """m_tIoU, m_vIoU, vIoU@.3, vIoU@.5, sIoU and absent-frame score; empty without tubes."""
     groups: dict[str, tuple[Group, ...]]
-    """By descriptors, candidates, negation, hops and family."""
+    """By descriptors, candidates, negation, hops, family and look."""
     slope: Figure
     """Change of the share right where candidates double."""
     picks: dict[Pick, Figure]
@@ -216,6 +216,7 @@ def _groups(single: Sequence[Outcome]) -> dict[str, tuple[Group, ...]]:
         "negation": lambda o: "with" if o.facts.negation else "without",
         "hops": lambda o: o.facts.hops,
         "family": lambda o: o.facts.family,
+        "look": lambda o: o.facts.look,
     }
     groups = {}
     for name, key in keys.items():
