@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from mmreason.grounding.refadv.facts import Facts, measure, reverse_facts
@@ -54,7 +54,7 @@ def certify(item: dict[str, Any]) -> Certificate:
         >>> item = next(refadv.generate(kind="image", seed=0, count=1)).to_dict()
         >>> certify(item).unique
         True
-        >>> item["target_ids"] = [i for i in item["candidate_ids"] if i not in item["target_ids"]][:1]
+        >>> item["target_ids"] = sorted({*item["candidate_ids"]} - {*item["target_ids"]})[:1]
         >>> certify(item)
         Traceback (most recent call last):
         ...
@@ -172,7 +172,7 @@ class Solver:
         else:
             key, least = (lambda fact: fact.y), LEAST_APART
         ranked = sorted(members, key=key, reverse=pick.by in ("last", "right", "bottom"))
-        for fact, following in zip(ranked, ranked[1:], strict=False):
+        for fact, following in pairwise(ranked):
             apart = abs(key(fact) - key(following))
             self._note(apart >= least - _ROUNDING, f"{fact.id} and {following.id} in rank")
         return ranked[pick.rank - 1 : pick.rank]

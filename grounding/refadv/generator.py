@@ -33,6 +33,7 @@ from mmreason.grounding.refadv.video_families import VIDEO_DRAFTS
 
 TRAINING_SEEDS = 1_000_000
 """Seeds from here on are for training; those below are for tests, and never trained on."""
+DEFAULT_KNOBS = Knobs()
 _TRIES = 400
 _UNPROVED = Certificate(
     answer="none", unique=False, irredundant=False, global_min=None, witnesses=(), hardest_id="",
@@ -41,14 +42,17 @@ _UNPROVED = Certificate(
 )  # fmt: skip
 
 
-def generate(*, kind: ItemKind, seed: int, count: int, knobs: Knobs = Knobs()) -> Iterator[Item]:
+def generate(
+    *, kind: ItemKind, seed: int, count: int, knobs: Knobs = DEFAULT_KNOBS
+) -> Iterator[Item]:
     """Items of the seeds `seed`, `seed + 1`, and so on, `count` of them, one at a time.
 
     Raises ValueError where the knobs allow no family, such as two descriptors among three objects
     with an order in time.
 
     Example:
-        >>> item = next(generate(kind="video", seed=3, count=1, knobs=Knobs(k=4, families=("order",))))
+        >>> knobs = Knobs(k=4, families=("order",))
+        >>> item = next(generate(kind="video", seed=3, count=1, knobs=knobs))
         >>> item.kind, item.tags[0], item.certificate.shared_k
         ('video', 'order', 3)
     """

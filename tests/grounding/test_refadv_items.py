@@ -289,7 +289,7 @@ def test_knobs_out_of_range_are_refused_by_name(knobs: dict[str, object], messag
 
 
 def test_knobs_that_no_family_allows_are_told_with_what_is_possible() -> None:
-    with pytest.raises(ValueError, match="no family makes image items of k=3, n=3.*attribute k 1"):
+    with pytest.raises(ValueError, match="no family makes image items of k=3, n=3"):
         make("image", 1, k=3, n=3)
     with pytest.raises(ValueError, match="no family makes video items"):
         make("video", 1, families=("attribute",))
