@@ -18,7 +18,7 @@ from mmreason.evaluation.refadv.summary import ChangeRow, SubjectTables, TwinRow
 
 Finding = Literal["shown", "not shown", "shortcut shown", "not measured"]
 
-LEAST_ITEMS = 20
+LEAST_ITEMS = 15
 """Fewer items, or pictures and videos, tell nothing that is worth a sentence."""
 
 _READS: tuple[tuple[str, Change, str], ...] = (
