@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmreason.evaluation.refadv.cases import Case, item_cases
+from mmreason.evaluation.refadv.cases import RefAdvCase, item_cases
 from mmreason.evaluation.refadv.outcomes import Change, Kind
 from mmreason.grounding.refadv import Item, Knobs, generate, load_frozen
 from mmreason.grounding.refadv.generator import list_families
@@ -73,7 +73,7 @@ class ItemPlan:
             "items_sha256": digest_items(items),
         }
 
-    def cases(self, items: Iterable[Item]) -> Iterator[Case]:
+    def cases(self, items: Iterable[Item]) -> Iterator[RefAdvCase]:
         """Every item under every change, item by item."""
         for item in items:
             yield from item_cases(item, self.changes, shuffles=self.shuffles)

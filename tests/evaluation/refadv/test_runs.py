@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mmreason.cli import main
-from mmreason.evaluation.refadv.cases import Case, item_cases, shuffle_words
+from mmreason.evaluation.refadv.cases import RefAdvCase, item_cases, shuffle_words
 from mmreason.evaluation.refadv.plan import read_items, write_items
 from mmreason.evaluation.refadv.runner import read_outcomes, run_cases
 from mmreason.evaluation.refadv.subjects import OracleSubject, detector_phrase
@@ -32,7 +32,7 @@ class FailingSubject:
     def settings(self) -> Mapping[str, Any]:
         return self._oracle.settings
 
-    def answer(self, case: Case) -> Grounding:
+    def answer(self, case: RefAdvCase) -> Grounding:
         self._left -= 1
         if self._left < 0:
             raise KeyboardInterrupt if self._kills else RuntimeError("the model is down")
@@ -42,7 +42,7 @@ class FailingSubject:
         return None
 
 
-def cases_of(count: int = 4) -> list[Case]:
+def cases_of(count: int = 4) -> list[RefAdvCase]:
     return [case for item in image_items()[:count] for case in item_cases(item, ("floor",))]
 
 
