@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -100,6 +100,7 @@ def test_a_page_of_a_hundred_thousand_frames_stays_small() -> None:
     assert len(page) < 500_000 and "20 more are in the result" in page
 
 
+@settings(max_examples=40)
 @given(tube_strategy(8), st.integers(0, 4))
 def test_a_bar_stands_where_a_frame_shows_it_and_nowhere_else(tube: Tube, first: int) -> None:
     span = Span(0.2 * first, 0.2 * first + 2.0)
@@ -119,6 +120,7 @@ def test_times_under_the_line_are_round_and_few() -> None:
         assert len(tick_times(Span(0, length_s))) <= 8
 
 
+@settings(max_examples=40)
 @given(tube_strategy(), st.integers(1, 4))
 def test_crops_are_of_times_at_which_it_is_to_be_seen(tube: Tube, most: int) -> None:
     picked = crop_times(tube, most)

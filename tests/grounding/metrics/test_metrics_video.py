@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from mmreason.grounding import Box, Grounding, GroundingStatus, Target, Tube
 from mmreason.grounding.metrics.video import (
@@ -28,18 +28,21 @@ def tube_of(first: int, last: int, *, frames: int = 10, rate_hz: float = 5.0) ->
     return Tube.from_boxes([i / rate_hz for i in range(frames)], boxes)
 
 
+@settings(max_examples=40)
 @given(tube_strategy(), tube_strategy())
 def test_overlap_of_tubes_equals_that_written_out_frame_by_frame(a: Tube, b: Tube) -> None:
     assert viou(a, b) == pytest.approx(slow_viou(a, b), abs=1e-12)
     assert tube_tiou(a, b) == pytest.approx(slow_tiou(a, b), abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(tube_strategy(), tube_strategy())
 def test_overlap_of_tubes_is_that_of_the_tube_itself(a: Tube, b: Tube) -> None:
     # `Tube.iou` also takes other clocks, and fills in; on one clock both are the same number.
     assert viou(a, b) == pytest.approx(a.iou(b), abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(tube_strategy(), tube_strategy())
 def test_trap_1_viou_is_over_the_union_symmetric_and_never_above_tiou(a: Tube, b: Tube) -> None:
     for clock in ("frames", "seconds"):
