@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from mmreason.grounding.metrics.arrays import paired_iou
+from mmreason.grounding.metrics.image import Identity, identify_by_overlap
 from mmreason.grounding.metrics.statistics import Interval, cluster_bootstrap
 from mmreason.grounding.results import Grounding, GroundingStatus
 from mmreason.grounding.tubes import Tube
@@ -207,6 +208,24 @@ def absent_frame_score(predicted: Tube, truth: Tube) -> float:
         aligned.times_s <= covered[1] + SAME_TIME_S
     )
     return _mean(~aligned.in_first[inside & ~aligned.in_second])
+
+
+def identify_tube(
+    predicted: Tube | None, candidates: Sequence[Tube], target: int, hard: Sequence[int] = ()
+) -> Identity:
+    """Which object a tube was meant for: that with the largest vIoU. As `image.identify`: `hard`
+    are candidates that differ from the target in one descriptor, a tie counts as wrong, None is no
+    box, and so is a tube that is absent everywhere.
+
+    Example:
+        >>> from mmreason.grounding.boxes import Box
+        >>> left, right = (Tube.from_boxes([0.0], [Box(x, 0, x + 8, 8)]) for x in (0, 20))
+        >>> identify_tube(right, [left, right], target=0, hard=[1])
+        'hard distractor'
+    """
+    if predicted is None or not predicted.present.any():
+        return "no box"
+    return identify_by_overlap([viou(predicted, tube) for tube in candidates], target, hard)
 
 
 def scored_tube(grounding: Grounding) -> Tube | None:

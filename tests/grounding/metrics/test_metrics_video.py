@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from mmreason.grounding import Box, Grounding, GroundingStatus, Target, Tube
 from mmreason.grounding.metrics.video import (
     absent_frame_score,
+    identify_tube,
     score_tubes,
     scored_tube,
     siou,
@@ -144,3 +145,17 @@ def test_what_a_result_is_scored_by() -> None:
     assert none is not None and not len(none)
     for status in (GroundingStatus.UNPARSED, GroundingStatus.ERROR):
         assert scored_tube(Grounding(status=status)) is None
+
+
+def test_a_tube_is_meant_for_the_object_that_it_follows_most() -> None:
+    target, twin = (
+        tube_of(0, 9),
+        Tube.from_boxes([i / 5 for i in range(10)], [Box(20, 0, 28, 8)] * 10),
+    )
+    # On the target for four frames, then on its twin.
+    boxes = [(target if i < 4 else twin).at(i / 5) for i in range(10)]
+    switched = Tube.from_boxes([i / 5 for i in range(10)], boxes)
+    assert identify_tube(switched, [target, twin], 0, hard=[1]) == "hard distractor"
+    assert identify_tube(target, [target, twin], 0) == "correct"
+    assert identify_tube(tube_of(-1, -1), [target, twin], 0) == "no box"
+    assert identify_tube(None, [target, twin], 0) == "no box"
