@@ -77,6 +77,12 @@ def test_every_status_is_said_in_words(status: GroundingStatus) -> None:
     assert "<html" in page and (count > 0) == ("20, 20, 60, 60 pixels" in page)
 
 
+def test_a_tube_alone_has_its_name_and_no_status() -> None:
+    shown = ParsedPage(tube_with_a_gap()._repr_html_())
+    assert "dog" in shown.text and "12 filled in" in shown.text
+    assert "Found" not in shown.text and "Target" not in shown.text
+
+
 def test_a_video_that_cannot_be_read_costs_the_pictures_and_not_the_page(clip: Path) -> None:
     with Video.open(clip) as video:
         pass
