@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _MOST_OBJECTS = 20
 """Targets, and rivals, that a page shows."""
-_TARGET_CROPS, _RIVAL_CROPS = 6, 3
+_TARGET_CROPS, _RIVAL_CROPS = 5, 3
 _STATUS_WORDS = {
     GroundingStatus.FOUND: "Found",
     GroundingStatus.NONE: "Not there",
