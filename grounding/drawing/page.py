@@ -141,7 +141,7 @@ def tube_fragment(tube: Tube) -> str:
     from mmreason.viz.pages import render_fragment
 
     # A tube by itself was not found by anybody: it has its name, and no status.
-    name = " ".join(part for part in (tube.id, tube.label) if part) or "tube"
+    name = " ".join(text for text in (tube.id, tube.label) if text) or "tube"
     grounding = Grounding(status=GroundingStatus.FOUND, targets=(Target(tube=tube),))
     values = _view(grounding, None)
     (view,) = (replace(view, title=name) for view in values["objects"])
@@ -307,12 +307,12 @@ def _whole_span(grounding: Grounding, video: FrameSource | None) -> Span | None:
 
 def _bars(tube: Tube, span: Span) -> Iterable[_Bar]:
     for bar in presence_bars(tube, span):
-        words = "looked at" if bar.kind == "observed" else "filled in between two looks"
+        kind_text = "looked at" if bar.kind == "observed" else "filled in between two looks"
         yield _Bar(
             left_pct=_percent(bar.span.start_s, span),
             width_pct=round(100 * bar.span.duration_s / span.duration_s, 2),
             kind=bar.kind,
-            label=f"{bar.span}: {words}",
+            label=f"{bar.span}: {kind_text}",
         )
 
 
@@ -332,8 +332,8 @@ def _frames_words(tube: Tube) -> str:
     looked = int((tube.present & tube.observed).sum())
     filled = int((tube.present & ~tube.observed).sum())
     absent = len(tube) - looked - filled
-    parts = [(looked, "looked at"), (filled, "filled in"), (absent, "without it")]
-    return f"{len(tube):,} frames: " + ", ".join(f"{n:,} {words}" for n, words in parts if n)
+    counts = [(looked, "looked at"), (filled, "filled in"), (absent, "without it")]
+    return f"{len(tube):,} frames: " + ", ".join(f"{n:,} {kind}" for n, kind in counts if n)
 
 
 def _score_words(target: Target) -> str:

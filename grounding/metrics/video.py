@@ -79,25 +79,26 @@ def align(first: Tube, second: Tube, clock: Clock = "frames") -> Aligned:
     """
     times_s = _merge_times(first.times_s, second.times_s)
     rows = [_place(tube, times_s) for tube in (first, second)]
-    for (here, _), (there, other) in (rows, rows[::-1]):
-        if not other:
+    for (index, _), (other_index, covered) in (rows, rows[::-1]):
+        if covered is None:
             continue
-        inside = (times_s >= other[0] - SAME_TIME_S) & (times_s <= other[1] + SAME_TIME_S)
-        lone = inside & (here >= 0) & (there < 0)
+        start_s, end_s = covered
+        inside = (times_s >= start_s - SAME_TIME_S) & (times_s <= end_s + SAME_TIME_S)
+        lone = inside & (index >= 0) & (other_index < 0)
         if lone.any():
             raise ValueError(
                 f"two tubes on different clocks: one has a frame at {times_s[lone.argmax()]:g} s "
-                f"and the other, which goes from {other[0]:g} to {other[1]:g} s, has none there; "
+                f"and the other, which goes from {start_s:g} to {end_s:g} s, has none there; "
                 "bring both to the same times, as with Tube.resample(times_s)"
             )
     boxes_px, present = [], []
     for tube, (index, _) in zip((first, second), rows, strict=True):
-        seen = np.zeros(len(times_s), bool)
-        seen[index >= 0] = tube.present[index[index >= 0]]
+        is_present = np.zeros(len(times_s), bool)
+        is_present[index >= 0] = tube.present[index[index >= 0]]
         placed_px = np.zeros((len(times_s), 4))
-        placed_px[seen] = tube.boxes_px[index[seen]]
+        placed_px[is_present] = tube.boxes_px[index[is_present]]
         boxes_px.append(placed_px)
-        present.append(seen)
+        present.append(is_present)
     return Aligned(
         times_s=times_s,
         first_px=boxes_px[0],
