@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,8 +26,8 @@ _SCOPE = 3
 _FUNCTION_WORDS = frozenset(
     (
         *("a", "an", "the", "of", "and", "but", "with", "in", "on", "to", "rather", "than"),
-        *("is", "are", "was", "be", "has", "have", "that", "which", "who", "one", "ones"),
-        *("it", "its", "this", "these", "those", "instead"),
+        *("is", "are", "was", "be", "has", "have", "that", "which", "who", "whose"),
+        *("one", "ones", "it", "its", "this", "these", "those", "instead"),
     )
 )
 """Carry no descriptor; whatever else is not explained is told."""
@@ -92,8 +93,10 @@ def check_expression(
     fits = {item.id for item in fit}
     missed = [item for item in objects if item.id in wanted and item.id not in fits]
     also = tuple(item.id for item in fit if item.id not in wanted)
-    redundant = () if also or missed else _find_redundant(objects, required, fits)
-    status, reason = _judge(objects, required, missed, unsure, also, redundant, unexplained)
+    redundant = () if also or missed or not targets else _find_redundant(objects, required, fits)
+    status, reason = _judge(
+        objects, required, targets, missed, unsure, also, redundant, unexplained
+    )
     return ExpressionCheck(
         expression=expression,
         targets=tuple(targets),
@@ -109,6 +112,7 @@ def check_expression(
 def _judge(
     objects: Sequence[AnnotatedObject],
     required: Sequence[tuple[Descriptor, bool]],
+    targets: Sequence[str],
     missed: Sequence[AnnotatedObject],
     unsure: Sequence[AnnotatedObject],
     also: Sequence[str],
@@ -127,13 +131,16 @@ def _judge(
     if false:
         violated = [_show(d, h) for d, h in required if false[0].says(d) is (not h)]
         status, reason = ExpressionStatus.WRONG, f"{names[false[0].id]} is not {violated[0]}"
-    elif missed or unsure:
-        unknown = ", ".join(names[item.id] for item in unsure)
+    elif missed or (unsure and not also):
+        unknown = ", ".join(names[item.id] for item in missed or unsure)
         reason = f"what it says is not known of {unknown}"
         status = ExpressionStatus.UNCHECKED
     elif also:
-        reason = f"also fits {', '.join(names[key] for key in also)}"
-        status = ExpressionStatus.AMBIGUOUS
+        fits = ", ".join(names[key] for key in also)
+        status = ExpressionStatus.AMBIGUOUS if targets else ExpressionStatus.WRONG
+        reason = f"also fits {fits}" if targets else f"fits {fits}, and nothing is meant"
+    elif not targets:
+        status, reason = ExpressionStatus.GOOD, "nothing fits, and nothing is meant"
     elif redundant:
         status = ExpressionStatus.REDUNDANT
         reason = f"unique without {' or without '.join(redundant)}"
@@ -191,27 +198,56 @@ def match_words(
         ([('category: star', True), ('colour: red', False)], ('left',))
     """
     words = _words_of(expression)
-    known = {descriptor for item in objects for descriptor in item.descriptors}
-    # Longer values first, so that "dark red" is not read as "red".
-    phrases = sorted(
-        ((tuple(_words_of(d.value)), d) for d in known),
-        key=lambda pair: (-len(pair[0]), pair[1]),
-    )
-    taken = [False] * len(words)
-    starts: dict[Descriptor, int] = {}
-    for phrase, descriptor in phrases:
-        for start in _places(words, phrase):
-            if phrase and not any(taken[start : start + len(phrase)]):
-                taken[start : start + len(phrase)] = [True] * len(phrase)
-                starts[descriptor] = start
-    order = sorted(starts, key=starts.__getitem__)
+    matches, unclear, taken = _match_values(objects, words)
+    polarity: dict[Descriptor, bool] = {}
+    negated_ends: set[int] = set()
+    for start, length, descriptor in sorted(matches):
+        holds = not _is_negated(words, taken, start)
+        # "not big red": whether red is negated too, nobody can say.
+        if start in negated_ends or polarity.get(descriptor, holds) != holds:
+            unclear.append(f"not ... {' '.join(words[start : start + length])}")
+        polarity.setdefault(descriptor, holds)
+        negated_ends |= set() if holds else {start + length}
+    # The name of an attribute whose value is there ("whose colour is red") says nothing more.
+    names = {word for d in polarity for word in _words_of(d.attribute)}
     unexplained = [
         word
-        for word, is_taken in zip(words, taken, strict=True)
-        if not is_taken and word not in _FUNCTION_WORDS | _NEGATIONS | _STOPS
+        for place, word in enumerate(words)
+        if place not in taken and word not in _FUNCTION_WORDS | _NEGATIONS | _STOPS | names
     ]
-    required = ((d, not _is_negated(words, taken, starts[d])) for d in order)
-    return tuple(required), tuple(unexplained)
+    return tuple(polarity.items()), (*unexplained, *unclear)
+
+
+def _match_values(
+    objects: Sequence[AnnotatedObject], words: Sequence[str]
+) -> tuple[list[tuple[int, int, Descriptor]], list[str], set[int]]:
+    """(first word, number of words, descriptor) of each value in the text, values that may be of
+    several attributes, and the words of both. Longer values first, so that "dark red" is not read
+    as "red"."""
+    by_phrase: dict[tuple[str, ...], set[Descriptor]] = defaultdict(set)
+    for item in objects:
+        for descriptor in item.descriptors:
+            by_phrase[tuple(_words_of(descriptor.value))].add(descriptor)
+    taken: set[int] = set()
+    matches, unclear = [], []
+    for phrase in sorted(by_phrase, key=lambda phrase: (-len(phrase), phrase)):
+        # "No" and "one" as values are words of every sentence.
+        if not set(phrase) - _FUNCTION_WORDS - _NEGATIONS - _STOPS:
+            continue
+        options = by_phrase[phrase]
+        if len(options) > 1:
+            named = {d for d in options if set(_words_of(d.attribute)) & set(words)}
+            options = named if len(named) == 1 else options
+        for start in _places(words, phrase):
+            places = range(start, start + len(phrase))
+            if taken.isdisjoint(places):
+                taken |= set(places)
+                if len(options) == 1:
+                    matches.append((start, len(phrase), next(iter(options))))
+                else:
+                    attributes = " or ".join(sorted(d.attribute for d in options))
+                    unclear.append(f"{' '.join(phrase)} ({attributes})")
+    return matches, unclear, taken
 
 
 def _words_of(text: str) -> list[str]:
@@ -232,10 +268,10 @@ def _places(words: Sequence[str], phrase: Sequence[str]) -> list[int]:
     ]
 
 
-def _is_negated(words: Sequence[str], taken: Sequence[bool], start: int) -> bool:
+def _is_negated(words: Sequence[str], taken: set[int], start: int) -> bool:
     """Whether a negation stands before, with nothing between that is itself a descriptor."""
     for place in range(start - 1, max(-1, start - 1 - _SCOPE), -1):
-        if taken[place] or words[place] in _STOPS:
+        if place in taken or words[place] in _STOPS:
             return False
         if words[place] in _NEGATIONS or tuple(words[place : place + 2]) in _CONTRASTS:
             return True

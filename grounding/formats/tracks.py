@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmreason.grounding.boxes import Box
-from mmreason.grounding.formats.rows import BadRow, RowError, read_box
+from mmreason.grounding.formats.rows import BadRow, FormError, RowError, read_box
 from mmreason.grounding.formats.sources import check_file, source_name
 from mmreason.grounding.formats.tubes_of_frames import build_tube, frames_of
 from mmreason.grounding.tubes import Tube
+
+_MOST_ENTRIES = 10_000_000
+"""Of all tubes of a file: two lines can name frames that are as far apart as one likes."""
+_MOST_LINE_CHARACTERS = 10_000
 
 
 def write_mot(tubes: Sequence[Tube], fps_hz: float) -> str:
@@ -39,7 +43,7 @@ def write_mot(tubes: Sequence[Tube], fps_hz: float) -> str:
 def read_mot(path: Path, fps_hz: float) -> tuple[tuple[Tube, ...], tuple[RowError, ...]]:
     """The tubes of a file by their numbers, and the lines that are none. Between the first and the
     last frame of a tube, frames without a line are absence. Raises FormError where there is no
-    file.
+    file, or its tracks are too long.
 
     Example:
         >>> read_mot(Path("gt.txt"), 25.0)  # doctest: +SKIP
@@ -48,7 +52,9 @@ def read_mot(path: Path, fps_hz: float) -> tuple[tuple[Tube, ...], tuple[RowErro
     boxes: dict[int, dict[int, Box]] = defaultdict(dict)
     errors: list[RowError] = []
     with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
+        number = 0
+        while line := file.readline(_MOST_LINE_CHARACTERS):
+            number += 1
             if not line.strip():
                 continue
             try:
@@ -58,6 +64,12 @@ def read_mot(path: Path, fps_hz: float) -> tuple[tuple[Tube, ...], tuple[RowErro
                 boxes[track][frame] = box
             except BadRow as error:
                 errors.append(RowError(source_name(path), number, str(error)))
+    length = sum(max(of_track) - min(of_track) + 1 for of_track in boxes.values() if of_track)
+    if length > _MOST_ENTRIES:
+        raise FormError(
+            f"{path}: its tracks reach over {length:,} frames in all, the limit is "
+            f"{_MOST_ENTRIES:,}; split the file"
+        )
     tubes = [
         build_tube(of_track, range(min(of_track), max(of_track) + 1), fps_hz, id=str(track))
         for track, of_track in sorted(boxes.items())

@@ -111,9 +111,7 @@ def _change_answer(rng: random.Random, draft: Draft, answer: Answer) -> Draft:
         # What is picked by rank is always one.
         names = [name for name in list_descriptors(program) if "." not in name]
         name = "pick" if program.pick is not None else rng.choice(names)
-        return replace(
-            draft, program=replace(delete_descriptor(program, name), quantifier="every")
-        )
+        return replace(draft, program=replace(delete_descriptor(program, name), quantifier="every"))
     # The target looks and does as one of its witnesses: every clause is still true of some.
     target, *rest = draft.things
     things = [make_like(target, rng.choice(rest)), *rest]

@@ -177,7 +177,9 @@ def draft_count(rng: random.Random, knobs: Knobs) -> Draft:
     """`the square that is one of exactly three things of the same colour`: others like it are of
     colours that more or fewer have."""
     target = draw_look(rng)
-    attribute = rng.choice([name for name in ("colour", "shape") if knobs.k < 4 or name == "colour"])
+    attribute = rng.choice(
+        [name for name in ("colour", "shape") if knobs.k < 4 or name == "colour"]
+    )
     options = [name for name in ATTRIBUTES if name != attribute]
     names = choose_attributes(rng, knobs.k - 1, options)
     twins, clauses = draw_twins(rng, target, names, knobs.negation)
@@ -232,9 +234,7 @@ def _cut(a: Rectangle, b: Rectangle) -> Rectangle:
     return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
 
 
-def _alternate(
-    rng: random.Random, a: Rectangle, b: Rectangle, count: int
-) -> list[Rectangle]:
+def _alternate(rng: random.Random, a: Rectangle, b: Rectangle, count: int) -> list[Rectangle]:
     """`count` of the two, each about as often."""
     halves = [a, b] if rng.random() < 0.5 else [b, a]
     return [halves[index % 2] for index in range(count)]

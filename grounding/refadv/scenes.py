@@ -32,9 +32,7 @@ def shuffle_draft(rng: random.Random, draft: Draft) -> Draft:
 
 def make_like(target: Thing, witness: Thing) -> Thing:
     """The target, with the look and the deeds of a witness, where and when it was."""
-    return replace(
-        witness, within=target.within, onset_s=target.onset_s, length_s=target.length_s
-    )
+    return replace(witness, within=target.within, onset_s=target.onset_s, length_s=target.length_s)
 
 
 def measure_duration(draft: Draft) -> float:

@@ -209,7 +209,9 @@ def _predicate(name: str, clause: Clause, wording: Wording, plural: bool) -> lis
     if clause.kind == "count":
         attribute, number = clause.value.split()
         count = _NUMBERS[int(number)]
-        phrase = wording.choose("count", ("one of exactly {} things of the same", "in a group of exactly {} of one"))
+        phrase = wording.choose(
+            "count", ("one of exactly {} things of the same", "in a group of exactly {} of one")
+        )
         phrase = f"{phrase.format(count)} {attribute}"
         return [*_plain(be), *_tag(phrase, name)]
     return _event_words(name, clause, wording, plural)

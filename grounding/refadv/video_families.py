@@ -108,7 +108,9 @@ def draft_sequence(rng: random.Random, knobs: Knobs) -> Draft:
 def draft_turn(rng: random.Random, knobs: Knobs) -> Draft:
     """`the square that turns blue`: of its look one turns another colour, one is blue and turns the
     target's, and one is blue all along, so that the last frame tells no more than the first."""
-    target, names, twins, clauses = _draw_target(rng, knobs, knobs.k - 1, ("shape", "size", "pattern"))
+    target, names, twins, clauses = _draw_target(
+        rng, knobs, knobs.k - 1, ("shape", "size", "pattern")
+    )
     colour = choose_other(rng, "colour", target.colour)
     third = choose_other(rng, "colour", target.colour, colour)
     turning = replace(target, event="turns", value=colour)
@@ -174,14 +176,15 @@ def _draft_meeting(rng: random.Random, knobs: Knobs, kind: str) -> Draft:
     other = replace(landmark, shape=other_shape)
     resting = target
     first, second = 0, 0
-    going = [replace(target, event=kind), *(replace(change(target, n, twins[n]), event=kind) for n in names)]
+    going = [
+        replace(target, event=kind),
+        *(replace(change(target, n, twins[n]), event=kind) for n in names),
+    ]
     first, second = len(going) + 1, len(going) + 2
     length_s = MEETING_S if kind == "touches" else LEAST_CLIP_S
     things = [replace(thing, partner=first) for thing in going]
     things += [replace(target, event=kind, partner=second), landmark, other]
-    timed = [
-        replace(t, onset_s=round(rng.uniform(1.5, 2.5), 2)) if t.event else t for t in things
-    ]
+    timed = [replace(t, onset_s=round(rng.uniform(1.5, 2.5), 2)) if t.event else t for t in things]
     timed += [resting] * (knobs.n - len(timed))
     clause = Clause(cast(ClauseKind, kind), landmark=Program((Clause("shape", shape),)))
     return Draft(program=Program((*clauses, clause)), things=timed)

@@ -132,6 +132,9 @@ def test_look_alikes_are_of_one_category_and_the_most_alike_come_first() -> None
         ("the brown or black dog lying", "unchecked", "colour: brown and black"),
         ("the fluffy one", "unchecked", "attributes do not explain: fluffy"),
         ("the one", "unchecked", "it says nothing"),
+        ("the lying dog whose colour is brown", "good", "needs each"),
+        ("the dog, not brown sitting", "unchecked", "not ... sitting"),
+        ("the brown one, not the brown sitting", "unchecked", "not ... brown"),
     ],
 )
 def test_an_expression_is_judged_with_its_reason(expression: str, status: str, reason: str) -> None:
@@ -150,6 +153,34 @@ def test_what_the_annotations_do_not_say_is_not_checked() -> None:
     check = check_expression([thing("1", colour="red"), thing("2")], "the red dog", ["1"])
     assert (
         str(check.status) == "unchecked" and check.reason == "what it says is not known of 2 (dog)"
+    )
+
+
+def test_what_is_certain_is_told_though_others_are_not_known() -> None:
+    objects = [thing("1", colour="red"), thing("2", colour="red"), thing("3")]
+    assert check_expression(objects, "the red dog", ["1"]).reason == "also fits 2 (dog)"
+    assert "not known of 3" in check_expression(objects, "the red dog", ["3"]).reason
+
+
+def test_an_expression_that_means_nothing_must_fit_nothing() -> None:
+    none = check_expression(DOGS, "the sitting cat", [])
+    assert (str(none.status), none.reason) == ("good", "nothing fits, and nothing is meant")
+    some = check_expression(DOGS, "the sitting dog", [])
+    assert (str(some.status), some.reason) == ("wrong", "fits 2 (dog), and nothing is meant")
+
+
+def test_a_value_of_two_attributes_is_read_only_where_one_is_named() -> None:
+    people = [
+        thing("1", "man", shirt="red", hat="blue", beard="no"),
+        thing("2", "man", shirt="blue", hat="red", beard="no"),
+    ]
+    assert str(check_expression(people, "the man with the red shirt", ["1"]).status) == "good"
+    unnamed = check_expression(people, "the man in red", ["1"])
+    assert str(unnamed.status) == "unchecked" and unnamed.unexplained == ("red (hat or shirt)",)
+    # A value "no" is not what the word in a sentence says.
+    assert check_expression(people, "the man with no red shirt", ["2"]).descriptors == (
+        "category: man",
+        "not shirt: red",
     )
 
 
