@@ -16,7 +16,7 @@ from mmreason.grounding.boxes import Box
 MOST_EXACT = 20
 """Objects of an image up to which the smallest description is proved to be it."""
 _MOST_STEPS = 200_000
-"""Of the search in larger images; then the greedy description stands."""
+"""Comparisons of the search in larger images; then the greedy description stands."""
 CATEGORY = "category"
 
 
@@ -171,14 +171,10 @@ def describe_minimally(objects: Sequence[AnnotatedObject], target_id: str) -> De
     for mask in excluded.values():
         reachable |= mask
     twins = tuple(item.id for bit, item in enumerate(others) if not reachable >> bit & 1)
-    # Where twins remain, the rest is still told apart: the best that can be said.
+    if twins:
+        return Description(target=target_id, descriptors=(), twins=twins, is_smallest=True)
     chosen, is_smallest = _cover(excluded, reachable, len(objects) <= MOST_EXACT)
-    return Description(
-        target=target_id,
-        descriptors=() if twins else chosen,
-        twins=twins,
-        is_smallest=is_smallest,
-    )
+    return Description(target=target_id, descriptors=chosen, twins=(), is_smallest=is_smallest)
 
 
 class _TooLong(Exception):
@@ -237,7 +233,7 @@ def _search(
     largest = max((mask & goal).bit_count() for _, mask in useful)
     if size * largest < goal.bit_count() or failed.get(goal, -1) >= size:
         return None
-    steps[0] -= 1
+    steps[0] -= goal.bit_count() * len(useful)
     if not exact and steps[0] < 0:
         raise _TooLong
     # Whatever is chosen, something must exclude the object that the fewest exclude.
