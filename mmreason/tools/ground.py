@@ -1,6 +1,6 @@
 """Grounding one expression in one frame with a chat model: show, ask, read the boxes.
 
-The text is read in `mmreason.grounding.parse`.
+The text is read in `mmreason.grounding.dialects`.
 """
 
 from __future__ import annotations

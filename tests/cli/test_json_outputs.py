@@ -177,3 +177,9 @@ def test_steps_have_no_zero_counters_and_no_noise(printed: Printed, clip: Path) 
     assert all(number == round(number, 6) for number in numbers(answer))
     confidence = answer["confidence"]
     assert confidence == round(confidence, 4) and answer["confidence_calibrated"] is False
+
+
+def test_a_diagnosis_fits(printed: Printed, tmp_path: Path) -> None:
+    run = ["eval", "refadv", "--model", "oracle:first", "--seed", 40, "--items", 3]
+    check("diagnosis", printed(*run, "--kind", "video", "--out", tmp_path))
+    check("diagnosis", printed("diagnose", tmp_path / "results.jsonl"))

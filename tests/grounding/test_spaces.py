@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -142,11 +143,12 @@ def test_tiles_cover_the_frame_and_overlap_as_asked(size, tile, overlap_px):
         spans = sorted({(getattr(area, low), getattr(area, high)) for area in areas})
         assert spans[0][0] == 0
         assert spans[-1][1] == size[axis]
-        for before, after in zip(spans, spans[1:], strict=False):
+        for before, after in itertools.pairwise(spans):
             assert before[1] - after[0] >= overlap_px
     assert {crop.to_size for crop in crops} == {(min(size[0], tile[0]), min(size[1], tile[1]))}
 
 
+@pytest.mark.full
 @settings(max_examples=100, deadline=None)
 @given(st.tuples(st.integers(28, 4000), st.integers(28, 4000)), st.sampled_from([28, 32]))
 def test_smart_resize_is_that_of_the_processors_and_repeats_itself(size, multiple_px):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmreason.grounding import Box, Mask, Tube
+from mmreason.grounding.metrics.video import viou
 
 A, B = Box(0, 0, 8, 8), Box(4, 0, 12, 8)
 
@@ -58,6 +59,12 @@ def test_trap_1_a_longer_tube_pays_for_its_end():
     assert truth.iou(longer) == longer.iou(truth) == 0.5
 
 
+def test_overlap_is_the_vidstg_metric_where_the_times_are_the_same():
+    a = Tube.from_boxes(range(4), [A, A, B, None])
+    b = Tube.from_boxes(range(4), [None, B, B, A])
+    assert a.iou(b) == pytest.approx(viou(a, b))
+
+
 def test_tubes_on_other_clocks_are_compared_at_the_times_of_both():
     coarse = Tube.from_boxes([0.0, 1.0], [A, B])
     fine = coarse.resample(np.linspace(0, 1, 11))
@@ -93,6 +100,7 @@ def test_resampling_takes_scores_along_and_leaves_masks_where_they_were():
         masks=(mask, None),
     )
     other = tube.resample([0.0, 0.5])
+    assert other.scores is not None
     assert other.scores.tolist() == [0.0, 0.5]
     assert other.masks == (mask, None)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mmreason.grounding import Dialect
-from mmreason.models.box_dialects import dialect_of, recipe_for
+from mmreason.language.prompts import Prompts
+from mmreason.models.base import ClipRecipe
+from mmreason.models.box_dialects import dialect_of, locate_prompt, recipe_for, with_dialect
 from mmreason.models.endpoint import EndpointModel
+from mmreason.models.options import ModelOptions
 from tests.models.servers import fine, in_turn, serving
 
 
@@ -73,3 +76,25 @@ def test_the_served_name_decides_behind_a_server(
         model = EndpointModel.connect(server.url)
         model.close()
     assert (model.clip.box_dialect, model.clip.multiple_px) == (dialect, multiple_px)
+
+
+def test_every_dialect_is_asked_for_in_its_own_words() -> None:
+    prompts = {dialect: locate_prompt(dialect) for dialect in Dialect}
+    assert all("{expression}" in prompt for prompt in prompts.values())
+    # Two are JSON on the scale that general words ask for, and two are of one family.
+    assert len(set(prompts.values())) == len(Dialect) - 2
+
+
+def test_the_option_changes_the_question_together_with_the_reading() -> None:
+    clip = recipe_for("my-own", multiple_px=28, tier="small")
+    adapted = ModelOptions(box_dialect=Dialect.NORM_1000_YX).adapt_clip(clip)
+    assert adapted.box_dialect is Dialect.NORM_1000_YX
+    assert "[y1, x1, y2, x2]" in adapted.prompts.find("cup")
+    assert adapted.prompts.caption == clip.prompts.caption
+
+
+def test_a_question_of_the_user_stays_whatever_the_dialect() -> None:
+    prompts = Prompts(locate="Where is {expression}?")
+    clip = ClipRecipe(frames=4, leaf_s=4.0, prompts=prompts)
+    adapted = with_dialect(clip, Dialect.INTERNVL)
+    assert (adapted.prompts, adapted.box_dialect) == (prompts, Dialect.INTERNVL)

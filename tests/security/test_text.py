@@ -271,6 +271,37 @@ def _eval_public(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _eval_refadv(stage: Stage) -> list[list[object]]:
+    rows = stage.write("rows.jsonl", f"{json.dumps({IN_TEXT: IN_TEXT})}\n")
+    command = ["eval", "refadv", "--out", stage.folder / f"{EVIL_NAME}run", "--seed", 1]
+    command += ["--items", 1]
+    return [
+        # A model whose name and words are hostile.
+        [*command, "--model", EVIL, "--variants", "floor"],
+        [*command, "--model", f"oracle:{EVIL}"],
+        [*command, "--families", EVIL],
+        [*command, "--variants", EVIL],
+        [*command, "--rows", rows],
+        [*command, "--rows", stage.folder / EVIL],
+    ]
+
+
+def _diagnose(stage: Stage) -> list[list[object]]:
+    from tests.evaluation.refadv.made_outcomes import wrong
+
+    outcome = wrong(IN_TEXT, subject=IN_TEXT, missed=(IN_TEXT,), cluster=IN_TEXT, note=IN_TEXT)
+    results = stage.write("results.jsonl", f"{json.dumps(outcome.to_dict())}\n")
+    answers = stage.write("answers.jsonl", f"{json.dumps({'item': IN_TEXT})}\n")
+    items = stage.write("items.jsonl", f"{json.dumps({IN_TEXT: IN_TEXT})}\n")
+    return [
+        ["diagnose", results, "--report", stage.folder / f"{EVIL_NAME}.html"],
+        ["diagnose", answers, "--items", items],
+        ["diagnose", items],
+        ["diagnose", stage.folder / EVIL],
+        ["diagnose", results, "--compat", EVIL],
+    ]
+
+
 def _weights_list(stage: Stage) -> list[list[object]]:
     # Listed with its folder, since there is nothing in it.
     (stage.folder / "transnetv2").mkdir()
@@ -348,6 +379,8 @@ CASES: dict[str, Case] = {
         ["eval", "natural", "--out", stage.folder, "--lengths", EVIL],
     ],
     "eval public": _eval_public,
+    "eval refadv": _eval_refadv,
+    "diagnose": _diagnose,
     "eval navigation": lambda stage: [["eval", "navigation", "--length", EVIL]],
     "eval nano": lambda stage: [["eval", "nano", "--calibrate", "--model", EVIL]],
     "bench decode": lambda stage: [["bench", "decode", "--only", EVIL]],
