@@ -31,7 +31,7 @@ from mmreason.grounding.look_alikes import (
     find_look_alikes,
 )
 
-_MOST_OBJECTS = 500
+MOST_OBJECTS = 500
 """Of one image: every pair is compared."""
 
 
@@ -91,8 +91,8 @@ def read_annotated_images(document: Any, source: str) -> Iterator[AnnotatedImage
         objects[key].append(item)
         expressions[key] += [(text, item.id) for text in texts]
     for number, (key, items) in enumerate(objects.items(), start=1):
-        if len(items) > _MOST_OBJECTS:
-            reason = f"image {key} has {len(items)} objects, the limit is {_MOST_OBJECTS}"
+        if len(items) > MOST_OBJECTS:
+            reason = f"image {key} has {len(items)} objects, the limit is {MOST_OBJECTS}"
             yield RowError(source, number, reason)
         elif expressions[key] or any(item.attributes for item in items):
             name = str(index.images[key].get("file_name", key))

@@ -12,7 +12,7 @@ from mmreason.grounding.formats.sources import check_file, source_name
 from mmreason.grounding.formats.tubes_of_frames import build_tube, frames_of
 from mmreason.grounding.tubes import Tube
 
-_MOST_ENTRIES = 10_000_000
+MOST_TRACK_FRAMES = 10_000_000
 """Of all tubes of a file: two lines can name frames that are as far apart as one likes."""
 _MOST_LINE_CHARACTERS = 10_000
 
@@ -65,10 +65,10 @@ def read_mot(path: Path, fps_hz: float) -> tuple[tuple[Tube, ...], tuple[RowErro
             except BadRow as error:
                 errors.append(RowError(source_name(path), number, str(error)))
     length = sum(max(of_track) - min(of_track) + 1 for of_track in boxes.values() if of_track)
-    if length > _MOST_ENTRIES:
+    if length > MOST_TRACK_FRAMES:
         raise FormError(
             f"{path}: its tracks reach over {length:,} frames in all, the limit is "
-            f"{_MOST_ENTRIES:,}; split the file"
+            f"{MOST_TRACK_FRAMES:,}; split the file"
         )
     tubes = [
         build_tube(of_track, range(min(of_track), max(of_track) + 1), fps_hz, id=str(track))

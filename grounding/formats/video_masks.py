@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mmreason.grounding.formats.rle import read_rle
+from mmreason.grounding.formats.rle import MOST_MASK_PIXELS, read_rle
 from mmreason.grounding.formats.rows import (
     BadRow,
     Form,
@@ -38,7 +38,6 @@ MASKS_FILE = "mask_dict.json"
 """What MeViS calls its masks, which lie beside the expressions."""
 MASKS_FOLDER = "Annotations"
 """What Ref-YouTube-VOS calls its folder of a folder of PNGs a video."""
-_MOST_PIXELS = 64_000_000
 
 MasksOfFrames = Mapping[int, Mask]
 """Masks by frame number; absent where the object is."""
@@ -228,8 +227,8 @@ def _read_picture(path: Path) -> np.ndarray:
         with Image.open(path, formats=("PNG",)) as image:
             if image.mode not in ("P", "L"):
                 raise BadRow(f"{path.name} has the mode {image.mode}: its palette is lost")
-            if image.width * image.height > _MOST_PIXELS:
-                raise BadRow(f"{path.name} has more than {_MOST_PIXELS:,} pixels")
+            if image.width * image.height > MOST_MASK_PIXELS:
+                raise BadRow(f"{path.name} has more than {MOST_MASK_PIXELS:,} pixels")
             return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadRow(f"the mask {path.name} cannot be read ({type(error).__name__})") from error
