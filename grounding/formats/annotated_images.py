@@ -31,6 +31,8 @@ from mmreason.grounding.look_alikes import (
     find_look_alikes,
 )
 
+BOOKKEEPING = frozenset({"track_id", "keyframe", "rotation"})
+"""Attributes that CVAT adds to every export: no one sees them in a picture."""
 MOST_OBJECTS = 500
 """Of one image: every pair is compared."""
 
@@ -110,7 +112,7 @@ def _read_object(
     attributes = {
         str(name).strip().lower(): values
         for name, value in check_object(given, "'attributes'").items()
-        if (values := _read_values(str(name), value)) is not None
+        if name not in BOOKKEEPING and (values := _read_values(str(name), value)) is not None
     }
     return AnnotatedObject(
         id=str(get_field(fields, "id")),

@@ -143,6 +143,8 @@ def convert_data(
     from mmreason.video.files import check_writable
 
     check_writable(target)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"{target}: is the very file that is to be read; give another name")
     opened = _open(source, form)
     try:
         readings = list(rows_of(opened, boxes=boxes, fps_hz=fps))

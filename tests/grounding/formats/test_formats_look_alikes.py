@@ -200,7 +200,7 @@ ANNOTATED: dict[str, Any] = {
     "annotations": [
         {
             **{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9]},
-            "attributes": {"colour": "Brown", "wet": True, "age": 3, "breed": None},
+            "attributes": {"colour": "Brown", "wet": True, "age": 3, "breed": None, "track_id": 7},
             "expressions": ["the brown dog", "the wet dog"],
         },
         {
@@ -271,6 +271,8 @@ def test_the_command_converts_and_tells_what_it_could_not(
     printed = capsys.readouterr().out
     assert "2 rows of coco" in printed and "not read (1):" in printed
     assert len(out.read_text().splitlines()) == 2
+    assert main(["data", "convert", str(path), str(path), "--to", "coco"]) == 2
+    assert "is the very file that is to be read" in capsys.readouterr().err
     assert main(["data", "convert", str(out), str(path), "--to", "webvtt"]) == 2
     assert "none of 2 rows can be written as webvtt" in capsys.readouterr().err
     assert main(["data", "convert", str(out), str(path), "--to", "coco", "--split", "val"]) == 2
