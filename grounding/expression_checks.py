@@ -89,10 +89,10 @@ def check_expression(
     """
     required, unexplained = match_words(objects, expression)
     fit, unsure = fitting(objects, required)
-    wanted = set(targets)
+    target_ids = set(targets)
     fits = {item.id for item in fit}
-    missed = [item for item in objects if item.id in wanted and item.id not in fits]
-    also = tuple(item.id for item in fit if item.id not in wanted)
+    missed = [item for item in objects if item.id in target_ids and item.id not in fits]
+    also = tuple(item.id for item in fit if item.id not in target_ids)
     redundant = () if also or missed or not targets else _find_redundant(objects, required, fits)
     status, reason = _judge(
         objects, required, targets, missed, unsure, also, redundant, unexplained
@@ -121,8 +121,8 @@ def _judge(
 ) -> tuple[ExpressionStatus, str]:
     names = {item.id: f"{item.id} ({item.category})" for item in objects}
     if not required:
-        words = f"attributes do not explain: {', '.join(unexplained)}"
-        return ExpressionStatus.UNCHECKED, words if unexplained else "it says nothing"
+        gap = f"attributes do not explain: {', '.join(unexplained)}"
+        return ExpressionStatus.UNCHECKED, gap if unexplained else "it says nothing"
     double = _find_double(objects, required)
     if double:
         reason = f"{double}: of one object, or of several; this check cannot say"
@@ -150,8 +150,8 @@ def _judge(
     if not unexplained:
         return status, reason
     # What is not understood may be what tells objects apart, or be about another object.
-    words = f"attributes do not explain: {', '.join(unexplained)}"
-    return ExpressionStatus.UNCHECKED, f"{reason}, by its attributes; {words}"
+    gap = f"attributes do not explain: {', '.join(unexplained)}"
+    return ExpressionStatus.UNCHECKED, f"{reason}, by its attributes; {gap}"
 
 
 def _find_double(
@@ -178,7 +178,7 @@ def _find_redundant(
     for index, (descriptor, holds) in enumerate(required):
         if descriptor.attribute == CATEGORY and holds:
             continue
-        fewer = [pair for place, pair in enumerate(required) if place != index]
+        fewer = [pair for position, pair in enumerate(required) if position != index]
         fit, unsure = fitting(objects, fewer)
         if not unsure and {item.id for item in fit} == fits:
             redundant.append(_show(descriptor, holds))
@@ -197,29 +197,29 @@ def match_words(
         >>> [(str(d), holds) for d, holds in required], unexplained
         ([('category: star', True), ('colour: red', False)], ('left',))
     """
-    words = _words_of(expression)
-    matches, unclear, taken = _match_values(objects, words)
+    tokens = _words_of(expression)
+    matches, unclear, taken = _match_values(objects, tokens)
     polarity: dict[Descriptor, bool] = {}
     negated_ends: set[int] = set()
     for start, length, descriptor in sorted(matches):
-        holds = not _is_negated(words, taken, start)
+        holds = not _is_negated(tokens, taken, start)
         # "not big red": whether red is negated too, nobody can say.
         if start in negated_ends or polarity.get(descriptor, holds) != holds:
-            unclear.append(f"not ... {' '.join(words[start : start + length])}")
+            unclear.append(f"not ... {' '.join(tokens[start : start + length])}")
         polarity.setdefault(descriptor, holds)
         negated_ends |= set() if holds else {start + length}
     # The name of an attribute whose value is there ("whose colour is red") says nothing more.
-    names = {word for d in polarity for word in _words_of(d.attribute)}
+    names = {token for d in polarity for token in _words_of(d.attribute)}
     unexplained = [
-        word
-        for place, word in enumerate(words)
-        if place not in taken and word not in _FUNCTION_WORDS | _NEGATIONS | _STOPS | names
+        token
+        for index, token in enumerate(tokens)
+        if index not in taken and token not in _FUNCTION_WORDS | _NEGATIONS | _STOPS | names
     ]
     return tuple(polarity.items()), (*unexplained, *unclear)
 
 
 def _match_values(
-    objects: Sequence[AnnotatedObject], words: Sequence[str]
+    objects: Sequence[AnnotatedObject], tokens: Sequence[str]
 ) -> tuple[list[tuple[int, int, Descriptor]], list[str], set[int]]:
     """(first word, number of words, descriptor) of each value in the text, values that may be of
     several attributes, and the words of both. Longer values first, so that "dark red" is not read
@@ -236,12 +236,12 @@ def _match_values(
             continue
         options = by_phrase[phrase]
         if len(options) > 1:
-            named = {d for d in options if set(_words_of(d.attribute)) & set(words)}
+            named = {d for d in options if set(_words_of(d.attribute)) & set(tokens)}
             options = named if len(named) == 1 else options
-        for start in _places(words, phrase):
-            places = range(start, start + len(phrase))
-            if taken.isdisjoint(places):
-                taken |= set(places)
+        for start in _places(tokens, phrase):
+            indices = range(start, start + len(phrase))
+            if taken.isdisjoint(indices):
+                taken |= set(indices)
                 if len(options) == 1:
                     matches.append((start, len(phrase), next(iter(options))))
                 else:
@@ -255,7 +255,7 @@ def _words_of(text: str) -> list[str]:
     return _WORD.findall(plain)
 
 
-def _places(words: Sequence[str], phrase: Sequence[str]) -> list[int]:
+def _places(tokens: Sequence[str], phrase: Sequence[str]) -> list[int]:
     """Where a phrase begins; its last word may be a plural."""
     ends = {phrase[-1], f"{phrase[-1]}s", f"{phrase[-1]}es"} if phrase else set()
     if phrase and phrase[-1].endswith("y"):
@@ -263,17 +263,18 @@ def _places(words: Sequence[str], phrase: Sequence[str]) -> list[int]:
     last = len(phrase) - 1
     return [
         start
-        for start in range(len(words) - last)
-        if tuple(words[start : start + last]) == tuple(phrase[:-1]) and words[start + last] in ends
+        for start in range(len(tokens) - last)
+        if tuple(tokens[start : start + last]) == tuple(phrase[:-1])
+        and tokens[start + last] in ends
     ]
 
 
-def _is_negated(words: Sequence[str], taken: set[int], start: int) -> bool:
+def _is_negated(tokens: Sequence[str], taken: set[int], start: int) -> bool:
     """Whether a negation stands before, with nothing between that is itself a descriptor."""
-    for place in range(start - 1, max(-1, start - 1 - _SCOPE), -1):
-        if place in taken or words[place] in _STOPS:
+    for index in range(start - 1, max(-1, start - 1 - _SCOPE), -1):
+        if index in taken or tokens[index] in _STOPS:
             return False
-        if words[place] in _NEGATIONS or tuple(words[place : place + 2]) in _CONTRASTS:
+        if tokens[index] in _NEGATIONS or tuple(tokens[index : index + 2]) in _CONTRASTS:
             return True
     return False
 

@@ -122,10 +122,10 @@ def read_pair_reply(text: str, objects: Sequence[AnnotatedObject]) -> LookAlikeP
         raise ReplyError(f"the pair is a {first.category} and a {second.category}, no look-alikes")
     group = _read_discriminators(value, "group", "G", GROUP_COUNT)
     within = _read_discriminators(value, "within", "P", PAIR_COUNT)
-    rest = [item for item in objects if item.id not in pair]
+    distractors = [item for item in objects if item.id not in pair]
     doubts = []
     for item in group:
-        doubts += _doubt(objects, item, item.first, [first, second], rest)
+        doubts += _doubt(objects, item, item.first, [first, second], distractors)
     for item in within:
         doubts += _doubt(objects, item, item.first, [first], [second])
         doubts += _doubt(objects, item, item.second, [second], [first])
@@ -169,8 +169,11 @@ def _check_sentence(
     problems = [] if text else ["says nothing"]
     if target not in plan.pair:
         problems.append(f"is about {target[:20]!r}, none of the pair")
-    for used, known, name in ((group_ids, plan.group, "group"), (pair_ids, plan.within, "within")):
-        if len(used) != 1 or used[0] not in {item.id for item in known}:
+    for used, discriminators, name in (
+        (group_ids, plan.group, "group"),
+        (pair_ids, plan.within, "within"),
+    ):
+        if len(used) != 1 or used[0] not in {item.id for item in discriminators}:
             problems.append(f"must use one discriminator of {name}, names {len(used)}")
     # Ids are drawn on the picture, and must not be in the sentence.
     numbers = re.findall(r"#?\b\d+\b", text)
@@ -249,18 +252,18 @@ class CostEstimate:
 
     Example:
         >>> cost = estimate_cost(4000, input_price=2.5, output_price=10)
-        >>> round(cost.price), round(cost.price / cost.kept, 3)
+        >>> round(cost.price), round(cost.price / cost.accepted, 3)
         (149, 0.037)
     """
 
-    kept: int
+    accepted: int
     generations: int
     price: float
     """In the currency of the prices."""
 
 
 def estimate_cost(
-    kept: int,
+    accepted: int,
     *,
     input_price: float,
     output_price: float,
@@ -271,8 +274,8 @@ def estimate_cost(
     """Of `kept` expressions, at prices a million tokens. The share that people keep and the tokens
     of an expression are those that Ref-Adv reports of GPT-4o. Raises ValueError for numbers that
     are none."""
-    if kept < 0 or not 0 < kept_share <= 1 or min(input_price, output_price) < 0:
+    if accepted < 0 or not 0 < kept_share <= 1 or min(input_price, output_price) < 0:
         raise ValueError("kept and prices must not be below 0, kept_share must be in 0..1")
-    generations = round(kept / kept_share)
+    generations = round(accepted / kept_share)
     each = (input_tokens * input_price + output_tokens * output_price) / 1e6
-    return CostEstimate(kept, generations, generations * each)
+    return CostEstimate(accepted, generations, generations * each)

@@ -108,10 +108,10 @@ def _read_object(
     if category is None:
         raise BadRow(f"'category_id' names no class: {describe(fields.get('category_id'))}")
     box, _ = read_box(get_field(fields, "bbox"), get_optional_size(image), xywh=True)
-    given = fields.get("attributes") or {}
+    raw_attributes = fields.get("attributes") or {}
     attributes = {
         str(name).strip().lower(): values
-        for name, value in check_object(given, "'attributes'").items()
+        for name, value in check_object(raw_attributes, "'attributes'").items()
         if name not in BOOKKEEPING and (values := _read_values(str(name), value)) is not None
     }
     return AnnotatedObject(

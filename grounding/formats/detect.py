@@ -160,24 +160,24 @@ def _of_text(path: Path) -> DetectedForm:
 
 def _of_document(path: Path, document: Any) -> DetectedForm:
     if isinstance(document, list):
-        some = [row for row in document[:_MOST_LOOKED_AT] if isinstance(row, dict)]
-        if any("sentences" in row for row in some):
+        samples = [row for row in document[:_MOST_LOOKED_AT] if isinstance(row, dict)]
+        if any("sentences" in row for row in samples):
             return _of_references(path, document)
-        if any("temporal_gt" in row for row in some):
+        if any("temporal_gt" in row for row in samples):
             return DetectedForm(Form.VIDSTG, "a list with 'temporal_gt'")
         return _of_rows(path, document, "entries")
     if not isinstance(document, dict):
-        found = describe(document)
-        raise FormError(f"{show_line(str(path))}: is in no form that is known; it is {found}")
+        description = describe(document)
+        raise FormError(f"{show_line(str(path))}: is in no form that is known; it is {description}")
     if "images" in document and "annotations" in document:
         return DetectedForm(Form.COCO, "an object with 'images' and 'annotations'")
     if isinstance(document.get("videos"), dict):
         return _of_videos(document["videos"])
     values = itertools.islice(document.values(), _MOST_LOOKED_AT)
-    some = [value for value in values if isinstance(value, dict)]
-    if any("st_frame" in value and "bbox" in value for value in some):
+    samples = [value for value in values if isinstance(value, dict)]
+    if any("st_frame" in value and "bbox" in value for value in samples):
         return DetectedForm(Form.HCSTVG, "clips with 'st_frame' and 'bbox'")
-    if any("queries" in value and "spans" in value for value in some):
+    if any("queries" in value and "spans" in value for value in samples):
         return DetectedForm(Form.TIMELENS, "videos with 'spans' and 'queries'")
     return _of_fields(path, document, "object")
 

@@ -172,9 +172,9 @@ def describe_scores(scores: RefAdvScores) -> list[str]:
     ]
     for name, score in (("published", scores.published), ("corrected", scores.corrected)):
         if score is not None:
-            parts = [f"Acc@{t:g} {interval}" for t, interval in score.overall.accuracy.items()]
-            parts += [f"mAcc {score.overall.mean_accuracy}", f"mIoU {score.overall.mean_iou}"]
-            lines += [f"{name}:", *(f"  {part}" for part in parts)]
+            figures = [f"Acc@{t:g} {interval}" for t, interval in score.overall.accuracy.items()]
+            figures += [f"mAcc {score.overall.mean_accuracy}", f"mIoU {score.overall.mean_iou}"]
+            lines += [f"{name}:", *(f"  {figure}" for figure in figures)]
     return lines + [f"note: {note}" for note in scores.notes]
 
 

@@ -18,8 +18,8 @@ _MOST_LINE_CHARACTERS = 10_000
 
 
 def write_mot(tubes: Sequence[Tube], fps_hz: float) -> str:
-    """Lines of `frame,id,left,top,width,height,confidence,-1,-1,-1` in the order of frames. An id
-    that is no whole number is replaced by the tube's place (from 1 on). Absence has no line.
+    """Lines of `frame,id,left,top,width,height,confidence,-1,-1,-1` in the order of frames. Where
+    ids are not different whole numbers, a tube's place (from 1 on) is its id. Absence has no line.
     Raises FormError where a time is no frame at `fps_hz`.
 
     Example:
@@ -27,9 +27,10 @@ def write_mot(tubes: Sequence[Tube], fps_hz: float) -> str:
         '2,1,1,2,3,4,1,-1,-1,-1\\n'
     """
     rows: list[tuple[int, int, str]] = []
-    numbered = all(tube.id.isdecimal() for tube in tubes)
-    for place, tube in enumerate(tubes, start=1):
-        number = int(tube.id) if numbered else place
+    ids = {tube.id for tube in tubes}
+    numbered = len(ids) == len(tubes) and all(key.isdecimal() for key in ids)
+    for position, tube in enumerate(tubes, start=1):
+        number = int(tube.id) if numbered else position
         for index, frame in enumerate(frames_of(tube, fps_hz)):
             if not tube.present[index]:
                 continue
@@ -80,12 +81,12 @@ def read_mot(path: Path, fps_hz: float) -> tuple[tuple[Tube, ...], tuple[RowErro
 
 def _read_line(line: str) -> tuple[int, int, Box]:
     """Frame from 0 on, track, box."""
-    words = line.strip().split(",")
-    if len(words) < 6:
+    cells = line.strip().split(",")
+    if len(cells) < 6:
         raise BadRow("expected frame,id,left,top,width,height")
     try:
-        frame, track = int(float(words[0])), int(float(words[1]))
-        numbers = [float(word) for word in words[2:6]]
+        frame, track = int(float(cells[0])), int(float(cells[1]))
+        numbers = [float(cell) for cell in cells[2:6]]
     except (ValueError, OverflowError) as error:
         raise BadRow("expected numbers: frame,id,left,top,width,height") from error
     if not 1 <= frame <= 10_000_000:

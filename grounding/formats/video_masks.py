@@ -210,13 +210,13 @@ def _to_tube(clip: _Clip, object_id: str, masks: MasksOfFrames) -> Tube:
 
 def _read_pictures(folder: Path, clip: _Clip, names: Sequence[Any]) -> dict[str, dict[int, Mask]]:
     """Masks by object and frame, from pictures whose pixels are numbers of objects."""
-    found: dict[str, dict[int, Mask]] = {}
+    masks_by_object: dict[str, dict[int, Mask]] = {}
     for name, frame in zip(names, clip.frames, strict=True):
         pixels = _read_picture(folder / clip.video / f"{name}.png")
         for value in np.unique(pixels):
             if value:
-                found.setdefault(str(value), {})[frame] = Mask.from_array(pixels == value)
-    return found
+                masks_by_object.setdefault(str(value), {})[frame] = Mask.from_array(pixels == value)
+    return masks_by_object
 
 
 def _read_picture(path: Path) -> np.ndarray:

@@ -107,7 +107,7 @@ def _read_entry(
             yield RowError(source, number, f"{name!r} must be a list, found {describe(entries)}")
             continue
         for sentence in entries:
-            place, sentences = sentences, sentences + 1
+            sentence_index, sentences = sentences, sentences + 1
             yield from read_guarded(
                 source,
                 number,
@@ -115,7 +115,7 @@ def _read_entry(
                 values,
                 sentence,
                 kind,
-                f"{number}:{place}",
+                f"{number}:{sentence_index}",
                 number,
                 source,
                 boxes,

@@ -122,6 +122,11 @@ def test_mot_counts_frames_from_1_and_is_read_back(tmp_path: Path) -> None:
     assert "from 1" in errors[0].reason and "two boxes in frame 2" in errors[1].reason
 
 
+def test_two_tubes_of_one_id_stay_two_tracks() -> None:
+    ids = [line.split(",")[1] for line in write_mot([TUBE, TUBE], 2.0).splitlines()]
+    assert sorted(ids) == ["1", "1", "2", "2"]
+
+
 def test_trap_4_times_that_are_no_frames_are_not_written(tmp_path: Path) -> None:
     with pytest.raises(FormError, match=r"1\.5 s of tube '0' is no frame at 1 a second"):
         write_mot([Tube.from_boxes([1.0, 1.5], [None, None], id="0")], 1.0)
