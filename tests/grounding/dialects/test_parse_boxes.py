@@ -15,7 +15,8 @@ BOX = [100, 200, 300, 400]
 IN_PX = (200.0, 100.0, 600.0, 200.0)
 
 
-def parse(text: str, dialect: Dialect = Dialect.NORM_1000, **settings):
+def parse(text: object, dialect: Dialect = Dialect.NORM_1000, **settings):
+    text = text if isinstance(text, str) else json.dumps(text)
     return parse_boxes(text, dialect, SIZE, **settings)
 
 
@@ -44,6 +45,10 @@ def parse(text: str, dialect: Dialect = Dialect.NORM_1000, **settings):
         ('{"bbox_xywh": [100, 200, 200, 200]}', "json"),
         ('{"star": [100, 200, 300, 400]}', "json"),
         ("\\boxed{[100, 200, 300, 400]}", "json"),
+        ("100, 200, 300, 400", "rows"),
+        ('{"bbox": {"top_left": [100, 200], "bottom_right": [300, 400]}}', "json"),
+        ('{"boxes": [[100, 200, 300, 400]], "labels": ["star"], "scores": [0.9]}', "json"),
+        ('{"bbox_2d": [100, 200, 300, 400], "label": "the "big" star"}', "repaired"),
         ("◁think▷[1, 2, 3, 4]◁/think▷[100, 200, 300, 400]", "json"),
         ("<think>a <think>b</think> [1, 2, 3, 4]</think>[100, 200, 300, 400]", "json"),
         ("[100, 200, 300, 400] as in figure [1]", "json"),
@@ -72,6 +77,14 @@ def test_one_box_in_many_shapes(text, rule):
         "there is no star.",
         "None",
         "It is not visible.",
+        "The dog isn\u2019t there",
+        "I cannot find it.",
+        "No dog is visible.",
+        "There isn't any dog.",
+        '{"found": false}',
+        '{"bbox_2d": "not visible"}',
+        '{"answer": "none"}',
+        '{"boxes": [], "labels": []}',
     ],
 )
 def test_an_explicit_no_is_none(text):
@@ -88,6 +101,10 @@ def test_an_explicit_no_is_none(text):
         "[1, 2, 3]",
         "[1, 2, 3, 4, 5]",
         "[NaN, 1, 2, 3]",
+        "[100, null, 300, 400]",
+        '{"bbox_2d": ["100px", "200px", "300px", "400px"]}',
+        "100, 200, 300",
+        "It is not in the left half but in the right one.",
         '{"bbox_2d": "left"}',
         "[10, 10, 10, 40]",
         "[5000, 5000, 6000, 6000]",
@@ -209,6 +226,8 @@ def kinds(found) -> set[str]:
         ("[[100, 200, 300, 400], [5, 5, 5, 9]]", "dropped_box"),
         ("[[100, 200, 300, 400], [100, 201, 300, 400]]", "merged_box"),
         ("[300, 400, 100, 200]", "swapped_corners"),
+        ('{"bbox_2d": [100, 200, 300, 400], "label": "the "big" star"}', "repaired"),
+        ("100 200 300 400", "repaired"),
         ("[100, 200, 1001, 400]", "clipped_box"),
         ('[{"bbox_2d": [1, 1, 9, 9]}] and at last [{"bbox_2d": [100, 200, 300, 400]}]', "skipped"),
         ('{"bbox_2d": [1, 1, 9, 9], "bbox_2d": [100, 200, 300, 400]}', "repaired"),
@@ -367,6 +386,14 @@ def test_scale_is_switched_on_request_only_and_told():
 def test_names_of_corners_are_stronger_than_the_order_of_a_dialect():
     found = parse('{"xmin": 100, "ymin": 200, "xmax": 300, "ymax": 400}', Dialect.NORM_1000_YX)
     assert found.boxes[0].xyxy == IN_PX
+
+
+def test_labels_and_scores_in_lists_of_their_own_go_to_their_boxes():
+    found = parse(
+        {"boxes": [[0, 0, 90, 90], [500, 0, 590, 90]], "labels": ["a", "b"], "scores": [0.1, 0.9]}
+    )
+    assert found.labels == ("a", "b")
+    assert [target.score for target in found.targets] == [0.1, 0.9]
 
 
 def test_the_limit_of_boxes_is_told():
