@@ -24,15 +24,14 @@ def test_no_text_raises_and_no_result_is_silent(text, dialect):
     assert found.boxes or found.status == "none" or found.issues
 
 
-def test_a_million_characters_cost_no_more_than_a_hundred_thousand():
-    # What is read is bounded, so the text need not be as long to show its cost.
-    slowest_s = time_hostile(20_000)
-    assert max(slowest_s.values()) < 2.0, slowest_s
+def test_no_text_that_is_made_to_cost_time_does():
+    slowest_s = time_hostile(5_000)
+    assert max(slowest_s.values()) < 1.0, slowest_s
 
 
 @pytest.mark.full
 def test_many_damaged_replies_raise_nothing():
-    _, exceptions, _ = fuzz(20_000, seed=2)
+    _, exceptions, _ = fuzz(5_000, seed=2)
     assert exceptions == {}
     slowest_s = time_hostile(1_000_000)
     assert max(slowest_s.values()) < 5.0, slowest_s
