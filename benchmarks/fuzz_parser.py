@@ -132,7 +132,7 @@ def read_all(text: str, dialect: Dialect, *, strict: bool) -> Iterator[tuple[str
 
 
 def fuzz(count: int, seed: int) -> tuple[dict[str, Counter[str]], Counter[str], float]:
-    """Statuses by reader, exceptions by type, and the slowest text in milliseconds of the processor."""
+    """Statuses by reader, exceptions by type, and milliseconds of the processor of the slowest."""
     rng = random.Random(seed)
     dialects = list(Dialect)
     statuses: dict[str, Counter[str]] = {}
@@ -190,8 +190,8 @@ def main() -> None:
     print(f"| read for | {' | '.join(names)} |\n|---|{'---:|' * len(names)}")
     for reader, counts in statuses.items():
         print(f"| {reader} | {' | '.join(f'{counts[name]:,}' for name in names)} |")
-    print("\nTexts of one million characters that are made to cost time, processor time of the slowest\nreader:\n")
-    print("| text | seconds |\n|---|---:|")
+    print("\nTexts of one million characters that are made to cost time, the slowest reader:\n")
+    print("| text | seconds of the processor |\n|---|---:|")
     for name, seconds in time_hostile(1_000_000).items():
         print(f"| {name} | {seconds:.2f} |")
 
