@@ -1,4 +1,4 @@
-"""Small pictures of an object at several times, cut from a video around its box."""
+"""Pictures of objects for a page: crops at several times, and one frame with everybody's path."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmreason.grounding.boxes import Box
-from mmreason.grounding.drawing.boxes import Colour, draw_boxes
+from mmreason.grounding.drawing.boxes import Colour, draw_boxes, line_width_px
 from mmreason.grounding.tubes import Tube
 from mmreason.video.sheet import jpeg_bytes
 from mmreason.video.types import FrameSource
@@ -17,6 +17,8 @@ _LEAST_SIDE_PX = 64
 _MARGIN = 1.6
 """Side of a crop over the longer side of its box."""
 _MOST_WIDTH_PX = 240
+_FRAME_WIDTH_PX = 900
+_MOST_PATH_POINTS = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,52 @@ def cut_box(
         for part in parts
         if part is not None
     )
+
+
+def draw_paths(
+    video: FrameSource, tubes: Sequence[Tube], titles: Sequence[str], colours: Sequence[Colour]
+) -> Crop | None:
+    """The frame in the middle of what is seen of the first tube, with all tubes that are to be seen
+    then and the paths of all. None where the first is never to be seen. Raises VideoError."""
+    seen = np.flatnonzero(tubes[0].present)
+    if not len(seen):
+        return None
+    middle = int(seen[len(seen) // 2])
+    batch = video.frames_at([float(tubes[0].times_s[middle])])
+    pixels, time_s = batch.pixels[0].copy(), float(batch.times_s[0])
+    for tube, colour in zip(tubes, colours, strict=True):
+        _draw_path(pixels, tube, colour)
+    boxes = [tube.at(time_s) for tube in tubes]
+    visible = [i for i, box in enumerate(boxes) if box is not None]
+    drawn = draw_boxes(
+        pixels,
+        [box for box in boxes if box is not None],
+        [titles[i] for i in visible],
+        colours=[colours[i] for i in visible],
+    )
+    return Crop(
+        time_s=time_s,
+        jpeg=jpeg_bytes(drawn, max_width_px=_FRAME_WIDTH_PX),
+        observed=bool(tubes[0].observed[middle]),
+    )
+
+
+def _draw_path(pixels: np.ndarray, tube: Tube, colour: Colour) -> None:
+    """A line through the middles of the boxes, broken where the object is absent; a dot ends it."""
+    import cv2
+
+    step = -(-len(tube) // _MOST_PATH_POINTS)
+    present = tube.present[::step]
+    middles_px = (tube.boxes_px[::step, :2] + tube.boxes_px[::step, 2:]) / 2
+    # Far outside the picture a line is where it leaves it; OpenCV counts in 32 bits.
+    middles_px = np.clip(middles_px, -1e5, 1e5).round().astype(np.int32)
+    runs = np.split(np.arange(len(present)), np.flatnonzero(np.diff(present.astype(int))) + 1)
+    lines = [middles_px[run] for run in runs if len(run) > 1 and present[run[0]]]
+    width_px = line_width_px(pixels.shape[1], pixels.shape[0])
+    cv2.polylines(pixels, lines, isClosed=False, color=colour, thickness=max(1, width_px // 2))
+    if lines:
+        x, y = lines[-1][-1].tolist()
+        cv2.circle(pixels, (x, y), 2 * width_px, color=colour, thickness=-1)
 
 
 def _cut(pixels: np.ndarray, box: Box, colour: Colour, *, is_dashed: bool) -> np.ndarray | None:

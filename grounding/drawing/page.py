@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from mmreason.grounding.drawing.boxes import BOX_COLOURS, Colour
-from mmreason.grounding.drawing.crops import Crop, cut_box, cut_crops
+from mmreason.grounding.drawing.crops import Crop, cut_box, cut_crops, draw_paths
 from mmreason.grounding.drawing.presence import presence_bars, tick_times
 from mmreason.grounding.results import Grounding, GroundingStatus, Rival, Target
 from mmreason.grounding.tubes import Tube
@@ -187,6 +187,7 @@ def _view(grounding: Grounding, video: FrameSource | None) -> dict[str, object]:
         "has_timeline": any(view.has_tube for view in views),
         "ticks": [] if span is None else [(_percent(t, span), _tick(t)) for t in tick_times(span)],
         "hidden": hidden,
+        "paths": None if video is None else _draw_overview(video, [*targets, *rivals]),
         "issues": [(issue.kind, issue.text) for issue in grounding.issues],
         "raw_text": grounding.raw_text,
         "costs": [(name, f"{value:g}") for name, value in grounding.cost.items()],
@@ -236,16 +237,35 @@ def _view_object(
         checks=tuple((text, _MARKS[answer]) for text, answer in target.checks.items()),
         fails=(),
         reason="",
-        pictures=tuple(
-            _Picture(
-                src="data:image/jpeg;base64," + base64.b64encode(crop.jpeg).decode(),
-                time=format_time(crop.time_s),
-                observed=crop.observed,
-            )
-            for crop in crops
-        ),
+        pictures=tuple(_show_crop(crop) for crop in crops),
         unread=unread,
     )
+
+
+def _show_crop(crop: Crop) -> _Picture:
+    return _Picture(
+        src="data:image/jpeg;base64," + base64.b64encode(crop.jpeg).decode(),
+        time=format_time(crop.time_s),
+        observed=crop.observed,
+    )
+
+
+def _draw_overview(video: FrameSource, everybody: Sequence[Target | Rival]) -> _Picture | None:
+    """One frame with all tubes and where they go."""
+    tubes, titles, colours = [], [], []
+    for number, item in enumerate(everybody):
+        tube = item.tube if isinstance(item, Target) else item.target.tube
+        if tube is not None:
+            tubes.append(tube)
+            titles.append("target" if isinstance(item, Target) else "")
+            colours.append(_colour(number))
+    if not tubes:
+        return None
+    try:
+        crop = draw_paths(video, tubes, titles, colours)
+    except VideoError:
+        return None  # each object tells why it has no pictures
+    return None if crop is None else _show_crop(crop)
 
 
 def _crop(

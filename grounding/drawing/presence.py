@@ -78,7 +78,7 @@ def tick_times(span: Span, most: int = 6) -> list[float]:
 
     Example:
         >>> tick_times(Span(0, 10))
-        [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+        [0, 2, 4, 6, 8, 10]
     """
     if span.duration_s <= 0:
         return [span.start_s]

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from mmreason.grounding.boxes import Box
-from mmreason.grounding.drawing.boxes import BOX_COLOURS, DrawingStyle, draw_boxes
-from mmreason.grounding.drawing.tube_frames import TubeFrames, fill_tube
+from mmreason.grounding.drawing.boxes import BOX_COLOURS, DrawingStyle, draw_boxes, draw_masks
 from mmreason.grounding.tubes import Tube
 from mmreason.video.file_kinds import is_world_script
 from mmreason.video.files import check_writable
@@ -41,6 +40,8 @@ AudioOutcome = Literal["copied", "none", "moved to mkv"]
 _CONTAINER_OF = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _QUALITY = {"crf": "18", "preset": "veryfast"}
 _MOST_LISTED = 3
+SAME_FRAME_S = 6e-4
+"""A look no further from a frame was at that frame: files round times to the millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +75,16 @@ def draw_video(
 
     Each frame is written once, upright, with the time it had, so that a variable frame rate stays
     one. Boxes between two looks, at most `most_gap_s` apart, are dashed; where an object is absent
-    nothing is drawn. Sound is copied packet by packet; where the container cannot carry it, the
-    file becomes an .mkv. `labels` are one a tube, by default its own. `progress(frames, of)` is
-    called after each batch; `of` is None where the file does not tell. The file appears only when
-    it is whole; memory does not grow with the length of the video.
+    nothing is drawn; masks are tinted. Sound is copied packet by packet; where the container cannot
+    carry it, the file becomes an .mkv. `labels` are one a tube, by default its own.
+    `progress(frames, of)` is called after each batch; `of` is None where the file does not tell.
+    The file appears only when it is whole; memory does not grow with the length of the video.
 
     Raises VideoError where the video cannot be read or the file not be written, and ValueError for
     another kind of file, for a `path` that is the video itself, and where labels are not as many.
 
     Example:
-        >>> draw_video("match.mp4", grounding.targets[0].tube, "drawn.mp4")  # doctest: +SKIP
+        >>> draw_video("match.mp4", [grounding.targets[0].tube], "drawn.mp4")  # doctest: +SKIP
     """
     target = Path(path).expanduser()
     if target.suffix.lower() not in _CONTAINER_OF:
@@ -183,24 +184,46 @@ class _Drawer:
     style: DrawingStyle
     most_gap_s: float
 
-    def fill(self, times_s: np.ndarray) -> list[TubeFrames]:
-        return [fill_tube(tube, times_s, most_gap_s=self.most_gap_s) for tube in self.tubes]
+    def fill(self, times_s: np.ndarray) -> list[Tube]:
+        """The tubes on frames at `times_s`, which rise."""
+        return [tube.resample(_snap(times_s, tube.times_s), self.most_gap_s) for tube in self.tubes]
 
-    def draw(self, pixels: np.ndarray, tubes: Sequence[TubeFrames], index: int) -> np.ndarray:
+    def draw(self, pixels: np.ndarray, tubes: Sequence[Tube], index: int) -> np.ndarray:
         """A frame with what is present in it."""
-        present = [number for number, frames in enumerate(tubes) if frames.present[index]]
+        present = [number for number, tube in enumerate(tubes) if tube.present[index]]
         boxes = [
             Box(*(float(value) for value in tubes[number].boxes_px[index])) for number in present
         ]
+        # The colour of a tube does not depend on which others are to be seen.
+        colours = [BOX_COLOURS[number % len(BOX_COLOURS)] for number in present]
+        tinted = [
+            (mask, colour)
+            for number, colour in zip(present, colours, strict=True)
+            if (masks := tubes[number].masks) is not None and (mask := masks[index]) is not None
+        ]
+        if tinted:
+            pixels = draw_masks(pixels, *(list(column) for column in zip(*tinted, strict=True)))
         return draw_boxes(
             pixels,
             boxes,
             [self.labels[number] for number in present],
-            # The colour of a tube does not depend on which others are to be seen.
-            colours=[BOX_COLOURS[number % len(BOX_COLOURS)] for number in present],
+            colours=colours,
             dashed=[not tubes[number].observed[index] for number in present],
             style=self.style,
         )
+
+
+def _snap(times_s: np.ndarray, looks_s: np.ndarray) -> np.ndarray:
+    """`times_s`, those of frames that were looked at moved to the time of that look."""
+    if not len(looks_s):
+        return times_s
+    after = np.minimum(np.searchsorted(looks_s, times_s), len(looks_s) - 1)
+    before = np.maximum(after - 1, 0)
+    is_before_nearer = np.abs(looks_s[before] - times_s) < np.abs(looks_s[after] - times_s)
+    nearest_s = np.where(is_before_nearer, looks_s[before], looks_s[after])
+    snapped_s = np.where(np.abs(nearest_s - times_s) <= SAME_FRAME_S, nearest_s, times_s)
+    # Frames closer than that stay apart: each has its own time.
+    return snapped_s if (np.diff(snapped_s) > 0).all() else times_s
 
 
 def _write(

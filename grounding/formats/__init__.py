@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from mmreason.grounding.formats.detect import (
     DetectedForm,
+    OpenedFile,
     detect_form,
     open_rows,
     read_rows,
@@ -21,6 +22,7 @@ __all__ = [
     "DetectedForm",
     "Form",
     "FormError",
+    "OpenedFile",
     "Reading",
     "ReferringRow",
     "RowError",

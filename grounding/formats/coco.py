@@ -81,7 +81,7 @@ def parse_coco(document: Any, source: str) -> Iterator[Reading]:
         if not isinstance(annotation, dict) or str(annotation.get("image_id")) not in index.images:
             what = "an object" if isinstance(annotation, dict) else describe(annotation)
             names = annotation.get("image_id") if isinstance(annotation, dict) else what
-            reason = f"'image_id' of the annotation names no image: {str(names)[:40]}"
+            reason = f"the annotation's 'image_id' names no image: {str(names)[:40]}"
             yield RowError(source, number, reason)
             continue
         by_image[str(annotation["image_id"])].append((number, annotation))
@@ -146,7 +146,7 @@ def _read_classes(
     for number, annotation in annotations:
         category = str(annotation.get("category_id"))
         if category not in index.categories:
-            reason = f"'category_id' of the annotation names no class: {category[:40]}"
+            reason = f"the annotation's 'category_id' names no class: {category[:40]}"
             yield RowError(source, number, reason)
         elif not annotation.get("iscrowd"):
             by_class[category].append((number, annotation))
@@ -158,7 +158,7 @@ def _read_classes(
                 size_px = get_optional_size(image)
                 box, note = read_box(get_field(annotation, "bbox"), size_px, xywh=True)
             except BadRow as error:
-                yield RowError(source, number, str(error))
+                yield RowError(source, number, f"annotation: {error}")
                 continue
             boxes.append(box)
             notes += [note] if note else []

@@ -14,6 +14,7 @@ from mmreason.grounding.formats.rows import (
     check_number,
     check_object,
     describe,
+    get_expression,
     get_list,
     get_number,
     get_span,
@@ -46,15 +47,13 @@ def _read_line(line: bytes, number: int, source: str) -> list[ReferringRow]:
     words = times.split()
     if not separator or len(words) != 3:
         raise BadRow("expected 'VIDEO START END##SENTENCE'")
-    if not sentence.strip():
-        raise BadRow("the sentence is blank")
     video, start_s, end_s = words[0], _seconds(words[1]), _seconds(words[2])
     row = ReferringRow(
         source=source,
         row=number,
         row_id=str(number),
         form=Form.CHARADES_STA,
-        expression=sentence.strip(),
+        expression=get_expression({"sentence": sentence}, "sentence"),
         video=video,
         span=_positive_span(start_s, end_s),
     )
@@ -93,8 +92,6 @@ def _read_video(video: str, values: Any, number: int, source: str) -> list[Refer
     for place, (pair, query) in enumerate(zip(spans, queries, strict=True)):
         if not isinstance(pair, list) or len(pair) != 2:
             raise BadRow(f"a span must be two numbers, found {describe(pair)}")
-        if not isinstance(query, str) or not query.strip():
-            raise BadRow(f"a query must be a text, found {describe(query)}")
         start_s, end_s = (check_number(value, "a time") for value in pair)
         span, notes = _positive_span(start_s, end_s), ()
         if start_s >= duration_s:
@@ -108,7 +105,7 @@ def _read_video(video: str, values: Any, number: int, source: str) -> list[Refer
                 row=number,
                 row_id=f"{video}:{place}",
                 form=Form.TIMELENS,
-                expression=query.strip(),
+                expression=get_expression({"query": query}, "query"),
                 video=video,
                 span=span,
                 tags={"duration_s": duration_s},

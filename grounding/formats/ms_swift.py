@@ -16,6 +16,7 @@ from mmreason.grounding.formats.rows import (
     ReferringRow,
     check_number,
     describe,
+    get_expression,
     get_list,
     get_object,
     read_boxes,
@@ -23,6 +24,8 @@ from mmreason.grounding.formats.rows import (
 )
 
 _PLACE = re.compile(r"<(ref-object|bbox)>")
+_ORIENTATION = 0x0112
+"""EXIF tag; 1 is upright."""
 _PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
@@ -45,19 +48,21 @@ def _read_row(values: dict[str, Any], number: int, source: str, folder: Path) ->
     if not isinstance(images, list) or not images:
         raise BadRow(f"'images' must be a list of files, found {describe(images)}")
     names = [image.get("path") if isinstance(image, dict) else image for image in images]
-    if not all(isinstance(name, str) for name in names):
+    if not all(isinstance(name, str) and name.strip() for name in names):
         raise BadRow("'images' must hold names of files")
     places = objects.get("image_id", [0] * len(boxes))
     if not isinstance(places, list) or len(places) != len(boxes):
         raise BadRow(f"'image_id' must have one entry a box, found {describe(places)}")
+    if not all(type(place) is int and 0 <= place < len(names) for place in places):
+        raise BadRow(f"'image_id' must be places of {len(names)} image(s), from 0 on")
     pairs = _pair(texts, boxes, values.get("messages"))
     rows = []
     for place, (text, indices) in enumerate(pairs):
         used = {places[index] for index in indices} or {0}
-        if len(used) > 1 or not all(type(p) is int and 0 <= p < len(names) for p in used):
-            raise BadRow(f"boxes of {text[:40]!r} must be in one of {len(names)} image(s)")
+        if len(used) > 1:
+            raise BadRow(f"boxes of {text[:40]!r} are in {len(used)} images, expected one")
         name = names[used.pop()]
-        size_px = _size_of(folder / name) if kind == "norm1" else None
+        size_px, turned = _size_of(folder / name) if kind == "norm1" else (None, "")
         scaled = [_scale(boxes[index], size_px) for index in indices]
         targets, notes = read_boxes(scaled, size_px)
         rows.append(
@@ -66,11 +71,11 @@ def _read_row(values: dict[str, Any], number: int, source: str, folder: Path) ->
                 row=number,
                 row_id=f"{number}:{place}" if len(pairs) > 1 else str(number),
                 form=Form.MS_SWIFT,
-                expression=text.strip(),
+                expression=get_expression({"ref": text}, "ref"),
                 image=name,
                 size_px=size_px,
                 boxes_px=targets,
-                notes=notes,
+                notes=(*notes, turned) if turned else notes,
             )
         )
     return rows
@@ -117,12 +122,17 @@ def _scale(box: Any, size_px: tuple[int, int] | None) -> Any:
     return [value * side for value, side in zip(numbers, (*size_px, *size_px), strict=True)]
 
 
-def _size_of(path: Path) -> tuple[int, int]:
+def _size_of(path: Path) -> tuple[tuple[int, int], str]:
+    """(width, height) of the pixels as they are stored, and a note where viewers turn them."""
     from PIL import Image
 
     try:
+        if not path.is_file():  # a pipe would wait for ever
+            raise FileNotFoundError
         with Image.open(path, formats=_PICTURES) as image:
-            return image.size
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            note = f"the picture is shown turned (EXIF orientation {orientation})"
+            return image.size, f"{note}; boxes are in stored pixels" if orientation != 1 else ""
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise BadRow(
             f"boxes of norm1 need the size of the image, and {path.name!r} cannot be read beside "

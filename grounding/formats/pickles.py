@@ -50,11 +50,11 @@ def parse_plain_pickle(data: bytes) -> Any:
         >>> import pickle
         >>> parse_plain_pickle(pickle.dumps([{"ref_id": 1, "sent_ids": (2, 3)}]))
         [{'ref_id': 1, 'sent_ids': (2, 3)}]
-        >>> parse_plain_pickle(pickle.dumps(print))
+        >>> parse_plain_pickle(b"cos\\nsystem\\n(S'ls'\\ntR.")
         Traceback (most recent call last):
         ...
         mmreason.grounding.formats.pickles.PickleInputError: holds more than lists, texts and \
-numbers (instruction STACK_GLOBAL at byte 29); nothing was run. Save the rows as JSON
+numbers (instruction GLOBAL at byte 0); nothing was run. Save the rows as JSON
     """
     if len(data) > MOST_PICKLE_BYTES:
         raise PickleInputError(f"has more than the limit of {MOST_PICKLE_BYTES:,} bytes")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from mmreason.grounding.boxes import Box, iou
 from mmreason.grounding.formats.rows import (
@@ -138,10 +139,12 @@ class RefAdvPrediction:
     ) -> RefAdvPrediction:
         """From a model's numbers and the (width, height) of the original image."""
         box_px = None
+        if numbers is not None and not all(math.isfinite(number) for number in numbers):
+            numbers, parse_error = None, parse_error or "not_finite"
         if numbers is not None:
             scale = {"abs_xyxy": 0.0, "norm_1000_xyxy": 1000.0, "norm_1_xyxy": 1.0}[box_format]
             width, height = (side / scale if scale else 1.0 for side in size_px)
-            x1, y1, x2, y2 = numbers
+            x1, y1, x2, y2 = (float(number) for number in numbers)
             xs, ys = sorted((x1 * width, x2 * width)), sorted((y1 * height, y2 * height))
             box_px = (xs[0], ys[0], xs[1], ys[1])
         return cls(
@@ -187,10 +190,10 @@ def to_prediction_row(row: ReferringRow, prediction: RefAdvPrediction) -> dict[s
         "human_authored": row.tags.get("human_authored", False),
         "use_negation": row.tags.get("negation", False),
         "distractor_count": row.tags.get("distractors", 0),
-        "gt_bbox_xyxy": [] if truth is None else list(truth.xyxy),
-        "pred_box_xyxy_first": [] if predicted is None else list(predicted.xyxy),
-        "first_iou": overlap,
-        "first_hit": overlap >= HIT_IOU,
+        "gt_bbox_xyxy": [] if truth is None else [float(value) for value in truth.xyxy],
+        "pred_box_xyxy_first": [] if predicted is None else [float(v) for v in predicted.xyxy],
+        "first_iou": float(overlap),
+        "first_hit": bool(overlap >= HIT_IOU),
         "parse_error": prediction.parse_error,
         "retry_followup_used": prediction.retry_used,
         "model_full_name": prediction.model,
@@ -238,7 +241,7 @@ def _read_prediction(values: dict[str, Any]) -> RefAdvPrediction:
     return RefAdvPrediction(
         row_idx=get_count(values, "row_idx"),
         box_px=box_px,
-        box_format=box_format,
+        box_format=cast(BoxFormat, box_format),
         box_count=int(box_px is not None),
         parse_error=str(parse_error)[:200] or ("" if box_px else "no_bbox_found"),
         retry_used=bool(values.get("retry_followup_used")),

@@ -65,9 +65,9 @@ class RowError:
     """
 
     source: str
-    """Name of the file."""
+    """The file, as it was given."""
     row: int
-    """From 1 on; 0 where the whole file is meant."""
+    """From 1 on. Of COCO without captions: of the annotation in its list."""
     reason: str
 
     def __str__(self) -> str:
@@ -76,7 +76,8 @@ class RowError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferringRow:
-    """One expression about one image or video, and what it refers to.
+    """One expression about one image or video, and what it refers to. Raises ValueError where it is
+    about neither or both, or is empty.
 
     Example:
         >>> row = ReferringRow(
@@ -87,7 +88,7 @@ class ReferringRow:
     """
 
     source: str
-    """Name of the file."""
+    """The file, as it was given."""
     row: int
     """In the file, from 1 on."""
     row_id: str
@@ -117,6 +118,12 @@ class ReferringRow:
     """What else the data set says: distractors, negation, author, frame rate, ...; JSON types."""
     notes: tuple[str, ...] = ()
     """What was mended: boxes clipped to the image, clocks that disagree."""
+
+    def __post_init__(self) -> None:
+        if bool(self.image) == bool(self.video):
+            raise BadRow("a row must be about an image or a video, and must say its name")
+        if not self.expression:
+            raise BadRow("a row must have an expression")
 
     @property
     def media_id(self) -> str:

@@ -11,7 +11,7 @@ from mmreason.video.json_input import JsonInputError, parse_json, read_json
 from mmreason.video.plain_text import show_line
 
 MOST_DOCUMENT_BYTES = 1_000_000_000
-"""Of one JSON document, which is held in memory; the largest that is published has half of that."""
+"""Of one JSON document, which is held in memory: COCO's instances of 2017 have half of that."""
 MOST_LINE_BYTES = 16_000_000
 """Of one line: files of lines are read line by line, and may be of any length."""
 MOST_PARQUET_ROWS = 10_000_000
@@ -22,8 +22,9 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 def source_name(path: Path) -> str:
-    """What rows of a file name it by."""
-    return path.name
+    """What rows of a file name it by: as it was given, since files of two folders may share one
+    name."""
+    return str(path)
 
 
 def check_file(path: Path) -> None:

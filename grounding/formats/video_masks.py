@@ -29,7 +29,7 @@ from mmreason.grounding.formats.rows import (
     get_object,
     read_guarded,
 )
-from mmreason.grounding.formats.sources import read_document
+from mmreason.grounding.formats.sources import read_document, source_name
 from mmreason.grounding.formats.tubes_of_frames import build_tube
 from mmreason.grounding.masks import Mask
 from mmreason.grounding.tubes import Tube
@@ -129,15 +129,24 @@ def _read_videos(
         try:
             expressions, clip_frames = _open_video(video, values)
         except BadRow as error:
-            yield RowError(path.name, number + 1, f"video {video!r}: {error}")
+            yield RowError(source_name(path), number + 1, f"video {video!r}: {error}")
             number += 1
             continue
         tubes: dict[str, Tube] = {}
         for key, fields in expressions.items():
             number += 1
-            clip = _Clip(video, number, clip_frames, fps_hz, path.name)
+            clip = _Clip(video, number, clip_frames, fps_hz, source_name(path))
             yield from read_guarded(
-                path.name, number, _read_expression, clip, key, fields, form, ids_field, load, tubes
+                source_name(path),
+                number,
+                _read_expression,
+                clip,
+                key,
+                fields,
+                form,
+                ids_field,
+                load,
+                tubes,
             )
 
 

@@ -99,7 +99,7 @@ def parse_vidstg(document: list[Any], path: Path, boxes: Path | None = None) -> 
 def _read_entry(
     values: dict[str, Any], number: int, source: str, boxes: _Boxes
 ) -> Iterator[Reading]:
-    tubes: dict[str, Tube] = {}
+    tubes: dict[str, tuple[Tube, tuple[str, ...]]] = {}
     sentences = 0
     for name, kind in _KINDS:
         entries = values.get(name) or []
@@ -133,7 +133,7 @@ def _read_sentence(
     number: int,
     source: str,
     boxes: _Boxes,
-    tubes: dict[str, Tube],
+    tubes: dict[str, tuple[Tube, tuple[str, ...]]],
 ) -> list[ReferringRow]:
     fields = check_object(sentence, f"a {kind}")
     video, fps_hz = get_text(values, "vid"), get_number(values, "fps")
@@ -145,6 +145,7 @@ def _read_sentence(
     begin, end = _get_range(values, "temporal_gt")
     if target not in tubes:
         tubes[target] = _read_tube(values, entry, target, (begin, end), fps_hz, size_px)
+    tube, notes = tubes[target]
     used = values.get("used_segment")
     row = ReferringRow(
         source=source,
@@ -155,9 +156,9 @@ def _read_sentence(
         video=get_optional_text(entry, "video_path") or video,
         group_id=video,
         size_px=size_px,
-        tubes=(tubes[target],),
+        tubes=(tube,),
         span=Span(begin / fps_hz, end / fps_hz),
-        category=tubes[target].label,
+        category=tube.label,
         split=get_optional_text(values, "split"),
         tags={
             "kind": kind,
@@ -166,6 +167,7 @@ def _read_sentence(
             "frame_count": get_count(values, "frame_count", 1),
             "used_frames": None if used is None else list(_get_range(values, "used_segment")),
         },
+        notes=notes,
     )
     return [row]
 
@@ -186,7 +188,8 @@ def _read_tube(
     frames: tuple[int, int],
     fps_hz: float,
     size_px: tuple[int, int],
-) -> Tube:
+) -> tuple[Tube, tuple[str, ...]]:
+    """The target's tube over `frames`, and a note where boxes were clipped to the picture."""
     trajectories = get_list(entry, "trajectories")
     begin, end = frames
     if end > len(trajectories):
@@ -205,13 +208,16 @@ def _read_tube(
     if target not in names:
         raise BadRow(f"'target_id' {target} is none of the objects {', '.join(list(names)[:8])}")
     boxes = {}
+    clipped = 0
     for frame in range(begin, end):
         for item in trajectories[frame] if isinstance(trajectories[frame], list) else []:
             if isinstance(item, dict) and str(item.get("tid")) == target:
                 corners = get_object(item, "bbox")
                 numbers = [corners.get(key) for key in ("xmin", "ymin", "xmax", "ymax")]
-                boxes[frame], _ = read_box(numbers, size_px, name=f"the box of frame {frame}")
-    return build_tube(boxes, range(begin, end), fps_hz, id=target, label=names[target])
+                boxes[frame], note = read_box(numbers, size_px, name=f"the box of frame {frame}")
+                clipped += bool(note)
+    tube = build_tube(boxes, range(begin, end), fps_hz, id=target, label=names[target])
+    return tube, (f"{clipped} boxes were clipped to the picture",) if clipped else ()
 
 
 def to_vidstg(

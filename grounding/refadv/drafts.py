@@ -97,19 +97,34 @@ FAMILY_LIMITS: dict[str, FamilyLimit] = {
     "ordinal": FamilyLimit(2, 5, 1, 8),
     "same": FamilyLimit(2, 3, 2),
     "count": FamilyLimit(2, 4, 2, 14),
-    "motion": FamilyLimit(1, 5, 2, 12),
-    "order": FamilyLimit(2, 5, 2, 12),
-    "sequence": FamilyLimit(1, 5, 2, 12),
+    "motion": FamilyLimit(1, 5, 2, 10),
+    "order": FamilyLimit(2, 5, 2, 10),
+    "sequence": FamilyLimit(1, 5, 3, 12),
     "touch": FamilyLimit(1, 3, 3, 8),
-    "pass": FamilyLimit(1, 2, 3, 8),
-    "enter": FamilyLimit(1, 4, 2, 8),
-    "leave": FamilyLimit(1, 4, 2, 8),
+    "pass": FamilyLimit(1, 2, 3, 6),
+    "enter": FamilyLimit(1, 3, 2, 8),
+    "leave": FamilyLimit(1, 3, 2, 8),
     "turn": FamilyLimit(1, 4, 3, 12),
 }
 
 
-def allows_knobs(limit: FamilyLimit, knobs: Knobs) -> bool:
-    """Whether a family makes items of these knobs."""
+TWO_HOPS_LIMIT = FamilyLimit(2, 5, 4, 14)
+"""Of relations over two landmarks."""
+
+
+def find_limit(family: str, knobs: Knobs) -> FamilyLimit:
+    """What a family needs with these knobs."""
+    return TWO_HOPS_LIMIT if family == "relation" and knobs.hops == 2 else FAMILY_LIMITS[family]
+
+
+def allows_knobs(family: str, knobs: Knobs) -> bool:
+    """Whether a family makes items of these knobs.
+
+    Example:
+        >>> allows_knobs("order", Knobs(k=1)), allows_knobs("order", Knobs(k=2))
+        (False, True)
+    """
+    limit = find_limit(family, knobs)
     fits_k = limit.least_k <= knobs.k <= limit.most_k
     return fits_k and knobs.k + limit.more_n <= knobs.n <= limit.most_n(knobs.k)
 
@@ -156,13 +171,20 @@ def draw_twins(
 
 
 def fill_scene(
-    rng: random.Random, target: Thing, twins: dict[str, str], count: int, hardness: int
+    rng: random.Random,
+    target: Thing,
+    twins: dict[str, str],
+    count: int,
+    *,
+    hardness: int,
+    clauses: Sequence[Clause],
 ) -> list[Thing]:
     """The target, one private witness per descriptor, and fillers: `count` things in all.
 
     `twins` gives for every descriptor the one other value that occurs in the scene. Fillers are
     corners of the cube that these values span, those that differ most from the witnesses first: in
-    a whole cube every thing is as central as the target is.
+    a whole cube every thing is as central as the target is. The witness of what `clauses` negate
+    stands there once: without "not" the words mean it alone.
     """
     names = list(twins)
     most_flips = max(1, len(names) - hardness)
@@ -175,8 +197,13 @@ def fill_scene(
     others = [flips for flips in corners if sum(flips) > 1]
     rng.shuffle(others)
     fillers = list(others)
-    while len(fillers) < count:
-        fillers += rng.sample(corners, len(corners))
+    negated = {clause.kind for clause in clauses if clause.negated or clause.rather_than}
+    common = [
+        f for f in corners if {n for n, flip in zip(names, f, strict=True) if flip} != negated
+    ]
+    # Fewer than `count` where nothing may stand there twice; the draft is then drawn again.
+    while common and len(fillers) < count:
+        fillers += rng.sample(common, len(common))
     chosen = [*witnesses, *fillers][: count - 1]
     things = [target]
     for flips in chosen:

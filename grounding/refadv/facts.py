@@ -18,13 +18,16 @@ from mmreason.video.world.script import Actor, Scene
 from mmreason.video.world.shapes import find_outline, signed_distance
 from mmreason.video.world.truth import box_at
 
-SAMPLE_HZ = 10.0
+SAMPLE_HZ = 8.0
 _LEAST_TRAVEL = 0.1
 """Frame heights: what goes less far is not said to move."""
 _MOVED = 1e-3
 """Frame heights: what has gone as far has begun to move."""
 _TOUCHING = 0.01
 """Frame heights between two outlines that touch, at most."""
+_PRESSED = 0.04
+"""Frame heights that an outline which touches another reaches into it, at most: a script's meeting
+is found by halving, which may stop a little late at corners."""
 _CLEAR = 0.08
 """Frame heights between two outlines that do not touch, at least."""
 _HALVINGS = 10
@@ -217,12 +220,13 @@ def _add_meetings(
             nearest = min(math.dist(p, q) for p, q in zip(paths[i], paths[j], strict=True))
             if nearest > reach + _CLEAR:
                 continue
-            gap = _gap(scene, actor, other, paths[i][-1], paths[j][-1])
-            apart = _gap(scene, actor, other, paths[i][0], paths[j][0]) >= _CLEAR
-            if -_TOUCHING <= gap <= _TOUCHING and apart:
-                touches[actor.id].add(other.id)
-            elif nearest < 0.5 * reach and (actor.id in front) > (other.id in front):
+            if nearest < 0.5 * reach and (actor.id in front) > (other.id in front):
                 passes[actor.id].add(other.id)
+            elif math.dist(paths[i][0], paths[j][0]) > reach + _CLEAR:
+                # Those that come to touch were apart before.
+                gap = _gap(scene, actor, other, paths[i][-1], paths[j][-1])
+                if -_PRESSED <= gap <= _TOUCHING:
+                    touches[actor.id].add(other.id)
     return [
         replace(fact, touches=frozenset(touches[fact.id]), passes=frozenset(passes[fact.id]))
         for fact in facts

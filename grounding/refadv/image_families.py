@@ -32,7 +32,7 @@ def draft_attribute(rng: random.Random, knobs: Knobs) -> Draft:
         return _draft_single(rng, knobs, target)
     names = choose_attributes(rng, knobs.k, ATTRIBUTES)
     twins, clauses = draw_twins(rng, target, names, knobs.negation)
-    things = fill_scene(rng, target, twins, knobs.n, knobs.hardness)
+    things = fill_scene(rng, target, twins, knobs.n, hardness=knobs.hardness, clauses=clauses)
     return Draft(program=Program(tuple(clauses)), things=things)
 
 
@@ -54,7 +54,7 @@ def _draft_single(rng: random.Random, knobs: Knobs, target: Thing) -> Draft:
 def draft_relation(rng: random.Random, knobs: Knobs) -> Draft:
     """`the red square left of the blue ring`: elsewhere a blue square is left of a red ring, so
     that the same words bound otherwise mean another; one more red square is right of the ring."""
-    if knobs.hops == 2 and knobs.n >= knobs.k + 4:
+    if knobs.hops == 2:
         return _draft_two_hops(rng, knobs)
     target = draw_look(rng)
     swapped, kept = rng.sample(("colour", "shape"), 2)
@@ -139,8 +139,11 @@ def draft_ordinal(rng: random.Random, knobs: Knobs) -> Draft:
     names = choose_attributes(rng, knobs.k - 1, ATTRIBUTES)
     twins, clauses = draw_twins(rng, target, names, knobs.negation)
     group = rng.randint(2, max(2, min(4, knobs.n - len(names))))
-    looks = fill_scene(rng, target, twins, knobs.n - group + 1, knobs.hardness)
-    things = [*looks, *[target] * (group - 1)]
+    looks = fill_scene(
+        rng, target, twins, knobs.n - group + 1, hardness=knobs.hardness, clauses=clauses
+    )
+    things = [*looks, *[target] * (knobs.n - len(looks))]
+    group = len(things) - len(looks) + 1
     # Rows are lower than they are wide: many stand side by side only.
     by = rng.choice(("left", "right", "top", "bottom") if knobs.n <= 5 else ("left", "right"))
     slots = rng.sample(range(knobs.n), knobs.n)
@@ -168,7 +171,10 @@ def draft_same(rng: random.Random, knobs: Knobs) -> Draft:
     landmark = replace(draw_look(rng), shape=shape)
     landmark = replace(landmark, **{attribute: getattr(target, attribute)})
     twins[attribute] = choose_other(rng, attribute, getattr(target, attribute))
-    things = [*fill_scene(rng, target, twins, knobs.n - 1, knobs.hardness), landmark]
+    things = [
+        *fill_scene(rng, target, twins, knobs.n - 1, hardness=knobs.hardness, clauses=clauses),
+        landmark,
+    ]
     clause = Clause("same", attribute, landmark=Program((Clause("shape", shape),)))
     return Draft(program=Program((*clauses, clause)), things=things)
 
@@ -177,13 +183,15 @@ def draft_count(rng: random.Random, knobs: Knobs) -> Draft:
     """`the square that is one of exactly three things of the same colour`: others like it are of
     colours that more or fewer have."""
     target = draw_look(rng)
-    attribute = rng.choice([name for name in ("colour", "shape") if knobs.k < 4 or name == "colour"])
+    attribute = rng.choice(
+        [name for name in ("colour", "shape") if knobs.k < 4 or name == "colour"]
+    )
     options = [name for name in ATTRIBUTES if name != attribute]
     names = choose_attributes(rng, knobs.k - 1, options)
     twins, clauses = draw_twins(rng, target, names, knobs.negation)
     most = min(5, knobs.n - 1)
     size = rng.randint(min(most, len(names) + 1), most)
-    members = fill_scene(rng, target, twins, size, knobs.hardness)
+    members = fill_scene(rng, target, twins, size, hardness=knobs.hardness, clauses=clauses)
     things = list(members)
     # Groups of other sizes, each of a value of its own, whose things look like the target else.
     free = [value for value in VALUES[attribute] if value != getattr(target, attribute)]
@@ -232,9 +240,7 @@ def _cut(a: Rectangle, b: Rectangle) -> Rectangle:
     return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
 
 
-def _alternate(
-    rng: random.Random, a: Rectangle, b: Rectangle, count: int
-) -> list[Rectangle]:
+def _alternate(rng: random.Random, a: Rectangle, b: Rectangle, count: int) -> list[Rectangle]:
     """`count` of the two, each about as often."""
     halves = [a, b] if rng.random() < 0.5 else [b, a]
     return [halves[index % 2] for index in range(count)]

@@ -16,11 +16,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, get_args
 
 from mmreason.grounding.boxes import Box
-from mmreason.grounding.refadv.certify import Solver
-from mmreason.grounding.refadv.facts import measure, reverse_facts
+from mmreason.grounding.refadv.certifier import Solver
+from mmreason.grounding.refadv.facts import Facts, measure, reverse_facts
 from mmreason.grounding.refadv.items import Item
 from mmreason.grounding.refadv.programs import (
     Program,
@@ -94,12 +95,23 @@ def denote_ids(item: Item, program: Program, world: World) -> tuple[str, ...]:
 def read_scene(item: Item, world: World) -> Solver:
     """What is to be seen in the item's scene as `world` plays it. Raises ValueError where that
     cannot be told."""
-    if item.kind == "image":
-        return Solver(measure(item.world, item.frame_time_s or 0.0))
-    facts = measure(item.world, None)
-    if world.playback == "reverse":
+    moment_s = item.frame_time_s if item.kind == "image" else None
+    facts = list(_measure_scene(_Scene(item.world, moment_s)))
+    if item.kind == "video" and world.playback == "reverse":
         facts = reverse_facts(facts, (world.frame_count - 1) / world.fps_hz)
     return Solver(facts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    world: World
+    time_s: float | None
+
+
+@lru_cache(maxsize=16)
+def _measure_scene(scene: _Scene) -> tuple[Facts, ...]:
+    """Measured once for all that is asked about a scene."""
+    return tuple(measure(scene.world, scene.time_s))
 
 
 def find_lacking(item: Item) -> dict[str, tuple[str, ...]]:

@@ -21,6 +21,8 @@ from mmreason.grounding.refadv.things import OPPOSITE, Thing, change
 
 MOTION_S = 0.8
 """How long a travel takes."""
+MEETING_S = {"touches": (1.5, 2.8), "passes": (1.2, 3.2)}
+"""When meetings are, at least and at most; who passes goes on until the clip ends."""
 FIRST_ONSET_S = 0.3
 GAP_S = 0.5
 """Between two beginnings, and so, as all travels take as long, between two ends."""
@@ -108,7 +110,9 @@ def draft_sequence(rng: random.Random, knobs: Knobs) -> Draft:
 def draft_turn(rng: random.Random, knobs: Knobs) -> Draft:
     """`the square that turns blue`: of its look one turns another colour, one is blue and turns the
     target's, and one is blue all along, so that the last frame tells no more than the first."""
-    target, names, twins, clauses = _draw_target(rng, knobs, knobs.k - 1, ("shape", "size", "pattern"))
+    target, names, twins, clauses = _draw_target(
+        rng, knobs, knobs.k - 1, ("shape", "size", "pattern")
+    )
     colour = choose_other(rng, "colour", target.colour)
     third = choose_other(rng, "colour", target.colour, colour)
     turning = replace(target, event="turns", value=colour)
@@ -172,19 +176,26 @@ def _draft_meeting(rng: random.Random, knobs: Knobs, kind: str) -> Draft:
     landmark = replace(draw_look(rng), shape=shape, size=target.size)
     # Alike but for the shape: the words name nothing else.
     other = replace(landmark, shape=other_shape)
-    resting = target
-    first, second = 0, 0
-    going = [replace(target, event=kind), *(replace(change(target, n, twins[n]), event=kind) for n in names)]
-    first, second = len(going) + 1, len(going) + 2
-    length_s = MEETING_S if kind == "touches" else LEAST_CLIP_S
-    things = [replace(thing, partner=first) for thing in going]
-    things += [replace(target, event=kind, partner=second), landmark, other]
-    timed = [
-        replace(t, onset_s=round(rng.uniform(1.5, 2.5), 2)) if t.event else t for t in things
+    looks = [target, *(change(target, name, twins[name]) for name in names), target]
+    # All go, the last one to the other landmark; they stand right after them.
+    first, second = len(looks), len(looks) + 1
+    earliest_s, latest_s = MEETING_S[kind]
+    # Those that go to the same one come there one after the other.
+    step_s = (latest_s - earliest_s) / len(looks)
+    turns = rng.sample(range(len(looks)), len(looks))
+    going = [
+        replace(
+            look,
+            event=kind,
+            partner=second if index == len(looks) - 1 else first,
+            onset_s=round(earliest_s + step_s * (turn + rng.uniform(0.1, 0.6)), 2),
+        )
+        for index, (look, turn) in enumerate(zip(looks, turns, strict=True))
     ]
-    timed += [resting] * (knobs.n - len(timed))
+    things = [*going, landmark, other]
+    things += [target] * (knobs.n - len(things))
     clause = Clause(cast(ClauseKind, kind), landmark=Program((Clause("shape", shape),)))
-    return Draft(program=Program((*clauses, clause)), things=timed)
+    return Draft(program=Program((*clauses, clause)), things=things)
 
 
 def _draw_target(
@@ -210,8 +221,11 @@ def _time_in_order(rng: random.Random, things: list[Thing]) -> list[Thing]:
     travel = round(rng.uniform(0.2, 0.26), 3)
     timed = []
     onset_s = FIRST_ONSET_S
-    for thing in things:
+    for index, thing in enumerate(things):
         onset_s = round(onset_s + rng.uniform(0.0, 0.08), 2)
+        if thing.event == "turns" and index and things[index - 1].event != "turns":
+            # A turn has no length: backwards, too, it must be half a second from what was before.
+            onset_s += MOTION_S
         # What turns does so at once; it ends then, too.
         length_s = 0.0 if thing.event == "turns" else MOTION_S
         timed.append(replace(thing, onset_s=onset_s, length_s=length_s, travel=travel))

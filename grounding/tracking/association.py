@@ -9,22 +9,6 @@ STILL_SIZES = 0.15
 """A way shorter than this share of the object's size has no direction."""
 
 
-def pairwise_iou(a_px: np.ndarray, b_px: np.ndarray) -> np.ndarray:
-    """Intersection over union of xyxy (n, 4) and (m, 4): float64 (n, m), 0 where neither has area.
-
-    Example:
-        >>> pairwise_iou(np.array([[0.0, 0.0, 2.0, 2.0]]), np.array([[0.0, 0.0, 2.0, 1.0]])).item()
-        0.5
-    """
-    low = np.maximum(a_px[:, None, :2], b_px[None, :, :2])
-    high = np.minimum(a_px[:, None, 2:], b_px[None, :, 2:])
-    common = np.prod(np.maximum(high - low, 0.0), axis=2)
-    areas_a = np.prod(a_px[:, 2:] - a_px[:, :2], axis=1)
-    areas_b = np.prod(b_px[:, 2:] - b_px[:, :2], axis=1)
-    union = areas_a[:, None] + areas_b[None] - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-
-
 def score_directions(
     earlier_px: np.ndarray, latest_px: np.ndarray, boxes_px: np.ndarray
 ) -> np.ndarray:

@@ -86,7 +86,7 @@ def number_crops(
 def choose_key_frame(times_s: np.ndarray, tubes: Sequence[Tube]) -> int:
     """Index of the time at which most of `tubes` are to be seen, and they are largest."""
     counts, areas = np.zeros(len(times_s)), np.zeros(len(times_s))
-    for tube in tubes:
+    for tube in (tube for tube in tubes if len(tube)):
         # The time of the tube that is nearest to each of `times_s`.
         after = np.searchsorted(tube.times_s, times_s).clip(1, max(len(tube) - 1, 1))
         before_s, after_s = tube.times_s[after - 1], tube.times_s[np.minimum(after, len(tube) - 1)]

@@ -15,8 +15,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from mmreason.grounding.metrics.arrays import pairwise_iou
 from mmreason.grounding.protocols import Detection, Encoder
-from mmreason.grounding.tracking.association import match_pairs, pairwise_iou, score_directions
+from mmreason.grounding.tracking.association import match_pairs, score_directions
 from mmreason.grounding.tracking.kalman import (
     LEAST_SIZE_PX,
     predict_states,

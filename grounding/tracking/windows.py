@@ -14,9 +14,10 @@ from typing import TypeAlias
 import numpy as np
 
 from mmreason.grounding.boxes import Box, iou
+from mmreason.grounding.metrics.arrays import pairwise_iou
 from mmreason.grounding.protocols import Detection
 from mmreason.grounding.results import Issue
-from mmreason.grounding.tracking.association import match_pairs, pairwise_iou
+from mmreason.grounding.tracking.association import match_pairs
 from mmreason.grounding.tubes import Tube
 from mmreason.video.plain_text import show_line
 from mmreason.video.stopping import check_stop

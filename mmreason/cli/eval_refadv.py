@@ -81,7 +81,10 @@ def eval_refadv(
         Path | None, typer.Option(help="With --rows: folder of the pictures.")
     ] = None,
     phrase: Annotated[
-        str, typer.Option(help="What a detector is asked: whole, noun (phrase) or head (noun).")
+        str,
+        typer.Option(
+            help="What a detector is asked, between commas: whole, noun (phrase), head (noun)."
+        ),
     ] = "noun",
     workers: Annotated[
         int, typer.Option(min=1, help="Cases at a time, for models behind a server.")
@@ -160,10 +163,12 @@ def eval_refadv(
     outcomes = [outcome for outcome in read_outcomes(path) if outcome.subject in of]
     outcomes.sort(key=lambda outcome: [s.name for s in subjects].index(outcome.subject))
     with show_progress("drawing what was answered wrongly"):
-        first = [outcome for outcome in outcomes if outcome.subject == subjects[0].name]
-        failures = draw_failures(first, work.cases)
+        failures = draw_failures(outcomes, work.cases)
     diagnosis = build_diagnosis(
-        outcomes, command=command, settings=work.settings, failures=failures
+        outcomes,
+        command=command,
+        settings=work.settings | {"workers": workers},
+        failures=failures,
     )
     page = diagnosis.write(folder)
     show_diagnosis(diagnosis, as_json=as_json, report=report, table=table)
@@ -234,12 +239,17 @@ def _read_rows(rows: Path, images: Path | None, variants: str, shuffles: int) ->
 
     from mmreason.evaluation.refadv.cases import check_changes
     from mmreason.evaluation.refadv.rows import row_cases
-    from mmreason.grounding.formats import RowError, read_rows
+    from mmreason.grounding.formats import FormError, RowError, read_rows
+    from mmreason.types import UsageError
 
     changes = check_changes(split_names(variants))
     cases: list[Case] = []
     problems: list[str] = []
-    for row in read_rows(rows):
+    try:
+        readings = list(read_rows(rows))
+    except FormError as error:
+        raise UsageError(str(error)) from error
+    for row in readings:
         if isinstance(row, RowError):
             problems.append(str(row))
             continue
@@ -247,8 +257,6 @@ def _read_rows(rows: Path, images: Path | None, variants: str, shuffles: int) ->
             cases += row_cases(row, images or rows.parent, changes, shuffles=shuffles)
         except ValueError as error:
             problems.append(str(error))
-    from mmreason.types import UsageError
-
     if not cases:
         reason = problems[0] if problems else "it has no rows"
         raise UsageError(f"{rows}: no row can be asked: {reason}")
@@ -276,9 +284,9 @@ def load_subjects(
     from mmreason.types import UsageError
 
     served_model, api_key_file, option, options_file = options
-    if phrase not in get_args(Phrase):
-        raise UsageError(f"--phrase must be {', '.join(get_args(Phrase))}, got {phrase!r}")
-    words = cast("Phrase", phrase)
+    phrases = split_names(phrase)
+    if not phrases or set(phrases) - set(get_args(Phrase)):
+        raise UsageError(f"--phrase must be of {', '.join(get_args(Phrase))}, got {phrase!r}")
     subjects: list[Subject] = []
     for name in names:
         sort, _, rest = name.partition(":")
@@ -287,11 +295,12 @@ def load_subjects(
                 raise UsageError(f"{name!r}: there is oracle:all, or one of {', '.join(ORACLES)}")
             subjects += [OracleSubject(o) for o in ORACLES if rest in ("all", o)]
         elif sort == "detector" and rest == "scripted":
-            subjects.append(ScriptedDetectorSubject(words))
+            subjects += [ScriptedDetectorSubject(cast("Phrase", words)) for words in phrases]
         elif sort == "detector":
             from mmreason.grounding.detectors import load_detector
 
-            subjects.append(DetectorSubject(load_detector(rest), words))
+            detector = load_detector(rest)
+            subjects += [DetectorSubject(detector, cast("Phrase", words)) for words in phrases]
         else:
             reasoner = load_reasoner(
                 name,
@@ -317,9 +326,9 @@ def show_diagnosis(
     if as_json:
         print_json(diagnosis.to_dict())
         return
-    from mmreason.evaluation.refadv.diagnosis import overview, subject_tables
+    from mmreason.evaluation.refadv.diagnosis import subject_tables
 
-    for entry in overview(diagnosis.subjects):
+    for entry in diagnosis.overview():
         _print_table(*entry)
     for subject in diagnosis.subjects:
         print_line("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -77,6 +78,7 @@ def ground_expression(
 
     Exit code 3 where it is not found; nothing is drawn then.
     """
+    from mmreason.agent.grounding.request import GroundRequest
     from mmreason.grounding import GroundingStatus
     from mmreason.types import Budget
 
@@ -84,6 +86,8 @@ def ground_expression(
         _check_out(out, want)
     part = None if span is None else read_span(span)
     budget = Budget(frames=budget_frames, rounds=budget_calls, seconds=budget_seconds)
+    # For its checks alone: no model is loaded for what cannot be asked.
+    GroundRequest(expression, cast("Want", want), part, at, fps, max_targets, grounder, budget)
     options = read_model_options(option, options_file)
     with show_progress(f"loading {model}") as say:
         reasoner = load_reasoner(
@@ -153,6 +157,8 @@ def _read_clock(text: str) -> float:
     seconds = 0.0
     for field in text.strip().split(":"):
         seconds = seconds * 60 + float(field)
+    if not math.isfinite(seconds):
+        raise ValueError(text)
     return seconds
 
 

@@ -178,18 +178,30 @@ def ask_survey(
 
 
 def ask_tubes(
-    model: ChatModel, frames: FrameBatch, expression: str, prompts: GroundingPrompts
+    model: ChatModel,
+    frames: FrameBatch,
+    size_px: tuple[int, int],
+    expression: str,
+    prompts: GroundingPrompts,
 ) -> Grounding:
-    """A box for each time of `frames`, as the model writes them: tubes over these times, in pixels
-    of the frames given. Raises what models raise."""
+    """Tubes as the model writes them, in pixels of original frames of `size_px`: at the times that
+    it was taught to name where it has words of its own for that, else at those of `frames`, which
+    are of the size at which it is shown them. Raises what models raise."""
     height_px, width_px = frames.pixels.shape[1:3]
     times_s = [float(time_s) for time_s in frames.times_s]
-    text = _ask(model, [(frames, "video")], prompts.tubes_text(expression, times_s), TUBE_TOKENS)
+    own = model.clip.prompts
+    if own.track:
+        text = own.follow(expression)
+        # Models with two frames to a slice name the middle of each.
+        times_s = [(times_s[i] + times_s[min(i + 1, len(times_s) - 1)]) / 2
+                   for i in range(0, len(times_s), 2)]  # fmt: skip
+    else:
+        text = prompts.tubes_text(expression, times_s)
     return parse_tubes(
-        text,
+        _ask(model, [(frames, "video")], text, TUBE_TOKENS),
         model.clip.box_dialect,
-        (width_px, height_px),
-        seen_size_px=model.clip.frame_size_px(width_px, height_px),
+        size_px,
+        seen_size_px=(width_px, height_px),
         times_s=times_s,
     )
 

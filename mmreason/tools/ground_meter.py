@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 
+from mmreason.grounding import Detection, Detector
 from mmreason.models.base import ChatModel, ClipRecipe, FramesPart, GenerateRequest, Reply, Tier
 from mmreason.types import Budget, Cost, StopReason
+from mmreason.video.types import FrameBatch
 
 
 class BudgetSpent(Exception):
@@ -144,3 +146,23 @@ def count_frames(request: GenerateRequest) -> int:
         for part in message.parts
         if isinstance(part, FramesPart)
     )
+
+
+@dataclass
+class MeteredDetector:
+    """A detector whose frames count as shown. See `Detector`."""
+
+    inner: Detector
+    meter: Meter
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def detect(self, frames: FrameBatch, phrase: str) -> list[tuple[Detection, ...]]:
+        """See `Detector`. Raises BudgetSpent where a limit would be broken."""
+        planned = Cost(frames=len(frames))
+        self.meter.check(planned)
+        detections = self.inner.detect(frames, phrase)
+        self.meter.cost += planned
+        return detections

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from mmreason.grounding import Grounding, GroundingStatus, Target, iou
 from mmreason.grounding.boxes import Box
+from mmreason.grounding.detectors.scripted import ScriptedDetector, tubes_of_world
 from mmreason.language.prompts import GENERAL
 from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store import Store
@@ -198,7 +200,8 @@ def test_what_is_not_there_is_refused(ground, answers, status, rivals):
 def test_a_rival_names_the_descriptor_that_it_fails(ground):
     found, _ = ground(EXPRESSION, answers={"check": "1. yes 2. no 3. unsure"}, want="tube")
     assert found.rivals[0].fails == ("red",)
-    assert found.rivals[0].target.score == 0.0
+    # The clip was asked for what moves alone, and agrees.
+    assert found.rivals[0].target.score == pytest.approx(1 / 3)
 
 
 def test_one_frame_is_checked_and_tells_what_it_cannot_show(ground):
@@ -348,3 +351,62 @@ def test_a_long_video_that_nobody_knows_is_surveyed(long_script):
     )
     assert found.status is GroundingStatus.NONE
     assert any("closer look" in issue.text for issue in found.issues)
+
+
+def test_a_named_detector_finds_the_head_and_the_model_chooses(script, monkeypatch):
+    times_s = [i / 5 for i in range(20)]
+    detector = ScriptedDetector(truth=tubes_of_world(WORLD, times_s), seed=3)
+    monkeypatch.setattr("mmreason.agent.grounding.grounders._kind_of", lambda name: "detector")
+    monkeypatch.setattr("mmreason.agent.grounding.candidates.load_detector_of", lambda g: detector)
+    model = ScriptedModel(InTurn(WORLD, "b", "AB"), clip=CLIP, tier="small")
+    reasoner = Reasoner(model, store=Store.in_memory())
+    found = reasoner.ground(script, EXPRESSION, want="tube", grounder="some/detector")
+    assert found.status is GroundingStatus.FOUND and overlap(found.targets[0], "b", 1.0) > 0.8
+    assert found.settings["grounder"] == {
+        "kind": "detector", "name": "some/detector", "reason": "asked for"
+    }  # fmt: skip
+    assert not any(asked.text.startswith("Locate") for asked in model.asked)
+    assert found.cost["frames"] >= 20
+    limited = reasoner.ground(
+        script, EXPRESSION, want="tube", grounder="some/detector", budget=Budget(frames=10)
+    )
+    assert limited.cost["frames"] <= 10 and limited.targets
+
+
+def test_a_grounder_that_cannot_be_had_is_named(ground, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match=re.escape(str(tmp_path))):
+        ground(EXPRESSION, want="tube", grounder=str(tmp_path))
+
+
+def test_three_hours_are_grounded_with_few_frames(tmp_path):
+    scenes = (
+        Scene(start_s=0, end_s=9_000, background="navy"),
+        Scene(start_s=9_000, end_s=10_800, background="navy",
+              actors=(star("b", "red", 0.5, "left"),)),
+    )  # fmt: skip
+    world = World(scenes=scenes, width_px=32, height_px=18)
+    model = ScriptedModel(Oracle(world, "b", survey="16"), clip=CLIP, tier="small")
+    found = Reasoner(model, store=Store.in_memory()).ground(
+        world.save(tmp_path / "long.json"), "the red star", want="tube", fps=1
+    )
+    assert found.status is GroundingStatus.FOUND
+    assert found.cost["frames_decoded"] < 150 and found.cost["frames"] < 60
+    assert any("were not looked at" in issue.text for issue in found.issues)
+
+
+def test_a_model_with_words_of_its_own_for_tubes_is_asked_in_them(script):
+    rows = {f"{t:.1f}": [round(1000 * v) for v in boxes_at(WORLD, t)["b"]] for t in (0.9, 2.9)}
+    prompts = replace(GENERAL, track="Track {expression}.")
+    clip = replace(CLIP, prompts=prompts, frames=4)
+
+    def write(text: str, frames: FrameBatch | None) -> str:
+        return json.dumps(rows) if text == f"Track {EXPRESSION}." else "[]"
+
+    model = ScriptedModel(write, clip=clip)
+    found = Reasoner(model, store=Store.in_memory()).ground(script, EXPRESSION, want="tube")
+    assert found.settings["grounder"]["kind"] == "end_to_end"
+    assert model.asked[0].times_s == pytest.approx((0.4, 1.4, 2.4, 3.4))
+    # Each two frames are named by the time between them.
+    (tube,) = [target.tube for target in (*found.targets, *(r.target for r in found.rivals))]
+    assert tube is not None and tube.times_s == pytest.approx([0.9, 2.9])

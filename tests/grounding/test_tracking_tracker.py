@@ -12,7 +12,6 @@ from mmreason.grounding import Box, Detection, Tube
 from mmreason.grounding.detectors.scripted import ScriptedDetector, tubes_of_world
 from mmreason.grounding.tracking.association import (
     match_pairs,
-    pairwise_iou,
     score_directions,
 )
 from mmreason.grounding.tracking.tracker import KalmanTracker
@@ -170,16 +169,6 @@ def test_crops_outside_of_a_frame_of_one_pixel_are_still_crops():
     frames = blank_frames(3, (1, 1))
     rows = [see(Box(-5, -5, -1, -1), Box(0, 0, 1, 1))] * 3
     assert len(KalmanTracker(encoder=BrightnessEncoder()).track(frames, rows)) == 2
-
-
-def test_overlap_of_all_pairs_equals_one_pair_at_a_time():
-    from mmreason.grounding import iou
-
-    rng = np.random.default_rng(3)
-    corner = rng.uniform(0, 50, (8, 2))
-    boxes = np.concatenate((corner, corner + rng.uniform(0, 40, (8, 2))), axis=1)
-    expected = [[iou(Box(*a), Box(*b)) for b in boxes.tolist()] for a in boxes.tolist()]
-    np.testing.assert_allclose(pairwise_iou(boxes, boxes), expected)
 
 
 def test_matching_equals_trying_all_assignments():

@@ -131,6 +131,35 @@ def _needle(folder: Path) -> list[str]:
     return [path.read_text(encoding="utf-8") for path in (page, *folder.glob("*.svg"))]
 
 
+def _diagnosis() -> Any:
+    from mmreason.evaluation.refadv.diagnosis import build_diagnosis
+    from mmreason.evaluation.refadv.failures import Failure
+    from tests.evaluation.refadv.made_outcomes import FACTS, wrong
+
+    outcomes = [
+        wrong(
+            f"{EVIL} {i}", subject=EVIL, missed=(EVIL,), facts=replace(FACTS, family=f"{EVIL}{i}")
+        )
+        for i in range(3)
+    ]
+    outcomes += [replace(o, change="delete", changed=EVIL, error=EVIL) for o in outcomes]
+    failure = Failure(
+        **{"subject": EVIL, "item": EVIL, "words": ((EVIL, True), (EVIL, False)), "pick": "hard"},
+        **{"missed": (EVIL,), "status": EVIL, "note": EVIL, "picture": ""},
+    )
+    return build_diagnosis(outcomes, command=EVIL, failures=[failure])
+
+
+def _html_of_diagnosis(folder: Path) -> str:
+    page = _diagnosis().write(folder)
+    assert_plain((folder / "summary.json").read_text(encoding="utf-8"))
+    markdown = (folder / "report.md").read_text(encoding="utf-8")
+    # The command stands in a fence, where nothing is markup.
+    tables = "".join(markdown.split("```")[::2])
+    assert r"\[bold\]MARK\[/x\]" in tables and "<script>" not in tables.replace(r"\<", "")
+    return page.read_text(encoding="utf-8")
+
+
 def _info(video: Video) -> VideoInfo:
     return replace(video.info, path=EVIL, codec=EVIL, notes=(EVIL,))
 
@@ -214,6 +243,8 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "Answer.save_html": _html_of_answer,
     "Run.save_html": _html_of_run,
     "Comparison.save_html": _html_of_comparison,
+    "Diagnosis.save_html": _html_of_diagnosis,
+    "Diagnosis._repr_html_": lambda folder: _diagnosis()._repr_html_(),
     "Answer._repr_html_": lambda folder: _answer()._repr_html_(),
     "Run._repr_html_": lambda folder: _run(folder)._repr_html_(),
     "Comparison._repr_html_": lambda folder: _compared(folder)._repr_html_(),

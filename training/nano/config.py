@@ -66,6 +66,10 @@ class Stage:
     """Descriptors of such an expression; one that stands twice is drawn twice as often."""
     grounding_n: tuple[int, ...] = (4, 6)
     """Things in a scene."""
+    still_expressions: int = 5
+    """Asked of one frame, at most."""
+    clip_expressions: int = 2
+    """Asked of one clip, at most."""
     grounding_stills: tuple[str, ...] = ("attribute",)
     """Families of Ref-Adv of single frames."""
     grounding_clips: tuple[str, ...] = ("motion", "order")

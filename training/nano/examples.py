@@ -79,6 +79,16 @@ def box_prompt(expression: str) -> str:
     return f"Locate the {expression}. Output its bbox in JSON."
 
 
+def to_thousandths(box: Box) -> list[int]:
+    """Coordinates 0..1000 in steps of ten.
+
+    Example:
+        >>> to_thousandths((0.1234, 0.2, 0.5, 1.0))
+        [120, 200, 500, 1000]
+    """
+    return [round(v * 100) * 10 for v in box]
+
+
 def box_answer(box: Box | None, label: str) -> str:
     """Qwen3-VL's answer format, coordinates 0-1000 in steps of ten (0.8 to 1.4 pixels of nano's
     frame); None is told as an empty list.
@@ -87,9 +97,7 @@ def box_answer(box: Box | None, label: str) -> str:
         >>> box_answer(None, "red star")
         '```json\\n[]\\n```'
     """
-    answers = (
-        [] if box is None else [{"bbox_2d": [round(v * 100) * 10 for v in box], "label": label}]
-    )
+    answers = [] if box is None else [{"bbox_2d": to_thousandths(box), "label": label}]
     return f"```json\n{json.dumps(answers)}\n```"
 
 

@@ -2,9 +2,11 @@
 
 Scenes are those of procedural Ref-Adv, of seeds that no test uses; beside its own expression each
 scene is asked more of the kind, about any of its objects or none, and all are solved by the
-certifier. A tube is said as one box a slice (two frames) at the time that stands before the slice,
-from the last slice to the first: attention is causal, so only the last slice knows how things have
-moved, and each box before it is the nearest one of the same look.
+certifier. They are said in nano's own words, as `nano_expressions` writes them.
+
+A tube is said as one box a slice (two frames) at the time that stands before the slice, from the
+last slice to the first: attention is causal, so only the last slice knows how things have moved,
+and each box before it is the nearest one of the same look.
 """
 
 from __future__ import annotations
@@ -23,23 +25,23 @@ from mmreason.grounding.refadv import (
     Knobs,
     Pick,
     Program,
-    Wording,
     generate,
-    write_text,
 )
 from mmreason.grounding.refadv.certify import Solver
 from mmreason.grounding.refadv.drafts import VALUES
 from mmreason.grounding.refadv.facts import measure
 from mmreason.grounding.refadv.items import ItemKind
 from mmreason.grounding.refadv.programs import ATTRIBUTES
-from mmreason.grounding.refadv.texts import TEMPLATES
 from mmreason.language.prompts import Prompts
+from mmreason.models.nano_expressions import Referring
 from mmreason.training.nano.config import NanoConfig, Stage
 from mmreason.training.nano.examples import (
     CAPTION_PROMPT,
     Example,
+    box_answer,
     dense_targets,
     describe_still,
+    to_thousandths,
     weather,
 )
 from mmreason.training.nano.packing import slice_times
@@ -49,16 +51,14 @@ from mmreason.video.world.script import Actor, World
 from mmreason.video.world.truth import Box, boxes_at, write_caption
 
 LAST_SEED = 1 << 40
-STILL_EXPRESSIONS = 5
-CLIP_EXPRESSIONS = 3
 NONE_SHARE = 0.2
 """Of the expressions: they mean nothing."""
 NEGATED_SHARE = 0.25
 """Of the items' own expressions."""
 CAPTION_SHARE = 0.2
 _TRIES = 30
-TUBE_PROMPTS = Prompts(locate="Track {expression}. Output its boxes in JSON.")
-"""A request that `find` fills in, as that for a box."""
+PROMPTS = Prompts(track="Track the {expression}. Output its boxes in JSON.")
+"""How boxes and tubes are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,39 +75,35 @@ class Asked:
     """Id of the actor; None where the expression means nothing."""
 
 
-def box_answer(box: Box | None, label: str) -> str:
-    """Qwen3-VL's answer with the label first: who it is is settled before where it is. None, of
-    something that is not there, is told as an empty list.
+def tube_answer(box_by_time_s: Mapping[float, Box]) -> str:
+    """Rows of a box and its time in seconds, from the last to the first; a time at which the thing
+    is not to be seen is left out, and a thing that is not there is an empty list.
 
     Example:
-        >>> box_answer((0.1, 0.2, 0.3, 0.4), "red star")
-        '```json\\n[{"label": "red star", "bbox_2d": [100, 200, 300, 400]}]\\n```'
+        >>> tube_answer({0.5: (0.1, 0.2, 0.3, 0.4)})
+        '```json\\n[{"bbox_2d": [100, 200, 300, 400], "time": 0.5}]\\n```'
     """
-    return _fenced([] if box is None else [{"label": label, "bbox_2d": _thousandths(box)}])
-
-
-def tube_answer(box_by_time_s: Mapping[float, Box], label: str) -> str:
-    """Boxes by time in seconds, from the last to the first; a time at which the thing is not to be
-    seen is left out, and a thing that is not there is an empty list.
-
-    Example:
-        >>> tube_answer({0.5: (0.1, 0.2, 0.3, 0.4), 1.5: (0.2, 0.2, 0.4, 0.4)}, "star")[8:60]
-        '{"label": "star", "boxes": {"1.5": [200, 200, 400, 4'
-    """
-    boxes = {
-        f"{time_s:.1f}": _thousandths(box_by_time_s[time_s])
+    rows = [
+        {"bbox_2d": to_thousandths(box_by_time_s[time_s]), "time": round(time_s, 1)}
         for time_s in sorted(box_by_time_s, reverse=True)
-    }
-    return _fenced({"label": label, "boxes": boxes} if boxes else [])
+    ]
+    return f"```json\n{json.dumps(rows)}\n```"
 
 
-def _thousandths(box: Box) -> list[int]:
-    """0..1000 in steps of ten, 0.8 to 1.4 pixels of nano's frame."""
-    return [round(v * 100) * 10 for v in box]
+def write_referring(program: Program) -> str:
+    """The expression of a program in nano's words.
 
-
-def _fenced(value: object) -> str:
-    return f"```json\n{json.dumps(value)}\n```"
+    Example:
+        >>> write_referring(Program((Clause("colour", "red"), Clause("moves", "left"))))
+        'red object that moves left'
+    """
+    looks = {c.kind: c.value for c in program.clauses if c.kind in ATTRIBUTES and not c.negated}
+    return Referring(
+        looks=looks,
+        nots=tuple(c.value for c in program.clauses if c.negated),
+        way=next((c.value for c in program.clauses if c.kind == "moves"), ""),
+        turn=program.pick.by if program.pick is not None else "",
+    ).text
 
 
 def make_still_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
@@ -115,16 +111,12 @@ def make_still_example(rng: random.Random, config: NanoConfig, stage: Stage) -> 
     item = draw_item(rng, "image", stage)
     world, time_s = item.world, item.frame_time_s or 0.0
     boxes = boxes_at(world, time_s)
-    names = actor_names(world)
     drawing = draw_frame(world, time_s, config.size_px)
-    labels, targets = dense_targets(
-        world, [time_s], [drawing.coverage], Span(time_s, time_s)
-    )
+    labels, targets = dense_targets(world, [time_s], [drawing.coverage], Span(time_s, time_s))
     pairs = _caption(rng, describe_still(world, time_s))
-    for asked in ask_more(rng, item, STILL_EXPRESSIONS):
+    for asked in ask_more(rng, item, stage.still_expressions):
         box = None if asked.target is None else boxes[asked.target]
-        answer = box_answer(box, names.get(asked.target, ""))
-        pairs.append((Prompts().find(asked.expression), answer))
+        pairs.append((PROMPTS.find(asked.expression), box_answer(box, asked.expression)))
     return Example(
         frames=weather(rng, drawing.pixels[None]),
         times_s=(0.0,),
@@ -138,15 +130,14 @@ def make_still_example(rng: random.Random, config: NanoConfig, stage: Stage) -> 
 def make_tube_example(rng: random.Random, config: NanoConfig, stage: Stage) -> Example:
     """A clip and expressions that mean one of its things by what it does, or none."""
     item = draw_item(rng, "video", stage)
-    world, names = item.world, actor_names(item.world)
+    world = item.world
     times_s = clip_times(world, config.clip_frames)
     drawings = [draw_frame(world, t, config.size_px) for t in times_s]
     labels, targets = dense_targets(world, times_s, [d.coverage for d in drawings], world.span)
     pairs = _caption(rng, write_caption(world))
-    for asked in ask_more(rng, item, CLIP_EXPRESSIONS):
+    for asked in ask_more(rng, item, stage.clip_expressions):
         boxes = slice_boxes(world, times_s, asked.target)
-        answer = tube_answer(boxes, names.get(asked.target, ""))
-        pairs.append((TUBE_PROMPTS.find(asked.expression), answer))
+        pairs.append((PROMPTS.follow(asked.expression), tube_answer(boxes)))
     return Example(
         frames=weather(rng, np.stack([d.pixels for d in drawings])),
         times_s=tuple(times_s),
@@ -176,7 +167,7 @@ def ask_more(rng: random.Random, item: Item, count: int) -> list[Asked]:
     """Up to `count` expressions in random order: the item's own, and others of its scene."""
     is_image = item.kind == "image"
     solver = Solver(measure(item.world, item.frame_time_s if is_image else None))
-    asked = {item.expression: item.target_ids}
+    asked = {write_referring(item.program): item.target_ids}
     actors = item.world.scenes[0].actors
     wants_none = rng.random() < NONE_SHARE
     for _ in range(_TRIES):
@@ -185,8 +176,7 @@ def ask_more(rng: random.Random, item: Item, count: int) -> list[Asked]:
         program = _draw_program(rng, actors, moves=not is_image, mixed=wants_none)
         meant = solver.solve(program)
         if len(meant) == (0 if wants_none else 1) and not solver.narrow:
-            wording = Wording(rng.randrange(TEMPLATES), rng.randrange(1 << 30))
-            asked[write_text(program, wording)] = meant
+            asked[write_referring(program)] = meant
             # Drawn once an expression, not once a try: what means nothing is harder to come by.
             wants_none = rng.random() < NONE_SHARE
         solver.narrow.clear()
@@ -218,18 +208,6 @@ def _draw_program(
 
 def _caption(rng: random.Random, text: str) -> list[tuple[str, str]]:
     return [(CAPTION_PROMPT, text)] if rng.random() < CAPTION_SHARE else []
-
-
-def actor_names(world: World) -> dict[str | None, str]:
-    """What is said of each actor beside its boxes: `small red striped star`."""
-    return {
-        actor.id: " ".join(
-            word
-            for word in (actor.size, actor.colour, actor.pattern, actor.shape)
-            if word != "plain"
-        )
-        for actor in world.scenes[0].actors
-    }
 
 
 def clip_times(world: World, frames: int) -> list[float]:

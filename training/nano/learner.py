@@ -1,7 +1,8 @@
 """One training step of nano: forward over a packed batch, losses, and the two optimisers.
 
-Weights are kept in float32 and computed in a copy, in bfloat16 where the config says nothing else. Beside the answers, throw-away heads learn
-what every visual token shows (shape, colour, pattern, size, motion, box).
+Weights are kept in float32 and computed in a copy, in bfloat16 where the config says nothing else.
+Beside the answers, throw-away heads learn what every visual token shows (shape, colour, pattern,
+size, motion, box).
 """
 
 from __future__ import annotations

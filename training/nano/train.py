@@ -32,7 +32,7 @@ from mmreason.training.nano.architecture import (
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.dialogues import Dialogues, draw_exercise_batch
 from mmreason.training.nano.examples import make_clip_example, make_image_example
-from mmreason.training.nano.grounding_examples import make_still_example, make_tube_example
+from mmreason.training.nano.grounding_examples import PROMPTS, make_still_example, make_tube_example
 from mmreason.training.nano.learner import Learner
 from mmreason.training.nano.packing import PackedBatch, pack_examples
 from mmreason.types import UsageError
@@ -249,6 +249,8 @@ def _save(
         "reads_options": False,
         "trained_steps": steps_before + step,
     }
+    if any(stage.grounding_share for stage in learner.config.stages):
+        recipe["prompts"] = {"track": PROMPTS.track}
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
     # New weights are not calibrated: the file says so.
     Calibration({}).save(out / "model" / SCRIPTED_WORLD)

@@ -7,6 +7,7 @@ and seconds at which the object is not to be seen, count as misses.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 
@@ -60,7 +61,7 @@ def _by_annotated_time(
 ) -> dict[float, list[Mark]]:
     """Marks by the annotated time that each counts for, or by its own where it counts for none."""
     # A time said once too often must not reach over to the next annotated one.
-    gaps_s = [later - earlier for earlier, later in zip(times_s, times_s[1:], strict=False)]
+    gaps_s = [later - earlier for earlier, later in itertools.pairwise(times_s)]
     reach_s = min(gaps_s, default=1.0) / 2
     said: dict[float, list[Mark]] = {}
     for mark in marks:

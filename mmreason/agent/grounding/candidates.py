@@ -7,13 +7,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmreason.agent.grounding.grounders import GrounderChoice
+from mmreason.agent.grounding.grounders import (
+    GrounderChoice,
+    load_concept_tracker_of,
+    load_detector_of,
+    load_mask_tracker_of,
+)
 from mmreason.agent.grounding.task import GroundTask
 from mmreason.grounding import Choice, Detection, Grounding, Issue, Tube, iou
-from mmreason.grounding.recipes import RecipeResult, detect_track_choose, seed_and_propagate
+from mmreason.grounding.recipes import (
+    RecipeResult,
+    concept_masks_choose,
+    detect_track_choose,
+    seed_and_propagate,
+)
 from mmreason.grounding.tracking.tracker import KalmanTracker
 from mmreason.tools.ground import ask_boxes
 from mmreason.tools.ground_chat import ChatDetector, ask_tubes
+from mmreason.tools.ground_meter import MeteredDetector
 from mmreason.video.types import FrameBatch
 
 SAME_OBJECT_IOU = 0.5
@@ -27,7 +38,7 @@ CHECKS_KEPT = 0.6
 and checking."""
 BEST_FRAMES = 6
 WRITTEN_SECONDS = 32
-"""Of one call to a model that writes a box a second: as many as such models were trained on."""
+"""Of one call to a model that writes tubes: as many as such models were trained on."""
 AT_S = 0.05
 """A time of a tube that is no further away is that time."""
 
@@ -63,16 +74,31 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
     """Candidates as tubes over the frames at `times_s`."""
     if grounder.kind == "masks":
         return _propagate_masks(task, grounder, times_s)
+    if grounder.kind == "concepts":
+        result = concept_masks_choose(
+            task.source,
+            times_s,
+            load_concept_tracker_of(grounder),
+            None,
+            task.phrase,
+            task.request.expression,
+        )
+        task.settings["recipe"] = dict(result.settings)
+        return _collect(task, result, ())
     if grounder.kind == "end_to_end":
         return _write_tubes(task, times_s)
     chat = None
     if grounder.kind == "detector":
-        from mmreason.grounding.detectors import load_detector
-
-        detector, every_s = load_detector(grounder.name), 0.0
+        detector = MeteredDetector(load_detector_of(grounder), task.meter)
+        most = _share_of(task.meter.frames_left)
+        every_s = 0.0 if most is None else _plan_interval(times_s, most)
     else:
         detector = chat = ChatDetector(task.model)
-        every_s = _plan_interval(task, times_s)
+        limits = [LOOKS] if task.can_judge else [NANO_LOOKS]
+        for left in (task.meter.frames_left, task.meter.calls_left):
+            most = _share_of(left) if task.can_judge else left
+            limits += [] if most is None else [most]
+        every_s = max(LEAST_LOOK_S, _plan_interval(times_s, min(limits)))
     result = detect_track_choose(
         task.source,
         times_s,
@@ -88,18 +114,18 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
     return _collect(task, result, readings)
 
 
-def _plan_interval(task: GroundTask, times_s: np.ndarray) -> float:
-    """Seconds between two frames in which a chat model is asked for boxes, by what it may cost."""
-    most = LOOKS if task.can_judge else NANO_LOOKS
-    for left in (task.meter.frames_left, task.meter.calls_left):
-        if left is not None:
-            share = CHECKS_KEPT if task.can_judge else 1.0
-            most = min(most, max(1, int(left * share)))
-    # Gaps between parts are not looked at.
+def _share_of(left: int | None) -> int | None:
+    """How many of the frames or calls that are left looking for candidates may take."""
+    return None if left is None else int(left * CHECKS_KEPT)
+
+
+def _plan_interval(times_s: np.ndarray, most: int) -> float:
+    """Seconds between two of at most `most` looks at frames of `times_s`."""
     steps_s = np.diff(times_s)
+    # Gaps between parts are not looked at.
     step_s = float(np.median(steps_s)) if len(steps_s) else 0.0
-    looked_s = step_s * len(times_s)
-    return max(LEAST_LOOK_S, step_s, 1.02 * looked_s / most)
+    # A little more than its share: looks begin anew in each part.
+    return max(step_s, 1.02 * step_s * len(times_s) / max(1, most))
 
 
 def _collect(
@@ -159,9 +185,7 @@ def _mark_looks(tube: Tube, looked_s: np.ndarray) -> Tube:
 def _propagate_masks(task: GroundTask, grounder: GrounderChoice, times_s: np.ndarray) -> Candidates:
     """The model boxes the expression in a few frames; a mask tracker carries the best of them both
     ways."""
-    from mmreason.grounding.tracking import load_mask_tracker
-
-    tracker = load_mask_tracker(grounder.name)
+    tracker = load_mask_tracker_of(grounder)
     detector = ChatDetector(task.model)
     count = min(BEST_FRAMES, len(times_s))
     # From the middle outwards: most things are to be seen there.
@@ -182,32 +206,50 @@ def _propagate_masks(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
 
 
 def _write_tubes(task: GroundTask, times_s: np.ndarray) -> Candidates:
-    """The model writes a box a second itself, `WRITTEN_SECONDS` at a time."""
-    _, first = np.unique(np.floor(times_s), return_index=True)
-    seconds_s = times_s[first]
-    tubes: list[Tube] = []
+    """The model writes tubes itself, from a clip of `WRITTEN_SECONDS` a call."""
+    clips = _plan_clips(task, times_s)
+    written: list[list[Tube]] = []
     readings = []
-    for start in range(0, len(seconds_s), WRITTEN_SECONDS):
-        frames = task.source.frames_at(seconds_s[start : start + WRITTEN_SECONDS].tolist())
-        reading = ask_tubes(task.model, frames, task.request.expression, task.prompts)
+    for clip_s in clips:
+        frames = task.read_small(clip_s.tolist())
+        reading = ask_tubes(task.model, frames, task.size_px, task.request.expression, task.prompts)
         readings.append((float(frames.times_s[0]), reading))
-        written = [target.tube for target in reading.targets if target.tube is not None]
-        tubes += [
-            _extend(tube, seconds_s, str(len(tubes) + n)) for n, tube in enumerate(written, 1)
-        ]
-    if len(seconds_s) > WRITTEN_SECONDS:
+        written.append([target.tube for target in reading.targets if target.tube is not None])
+    all_s = np.unique(np.concatenate([t.times_s for row in written for t in row] or [times_s]))
+    pieces = [tube for row in written for tube in row]
+    tubes = [_extend(tube, all_s, str(number)) for number, tube in enumerate(pieces, 1)]
+    if len(clips) > 1:
         tubes = _join_pieces(tubes)
-    task.settings["recipe"] = {"recipe": "model end to end", "seconds_a_call": WRITTEN_SECONDS}
-    task.tell("skipped", "the model writes a box a second; nothing is known in between")
-    task.log("write", seconds=len(seconds_s), calls=len(readings),
+    task.settings["recipe"] = {"recipe": "model end to end", "clips": len(clips)}
+    task.tell(
+        "skipped", "the model writes boxes at times of its own; between them nothing is known"
+    )
+    task.log("write", calls=len(readings), times_s=[round(float(t), 3) for t in all_s],
              tubes=[{"id": t.id, "present": int(t.present.sum())} for t in tubes])  # fmt: skip
     is_one = len(tubes) <= task.request.max_targets
     return Candidates(
-        times_s=seconds_s,
+        times_s=all_s,
         tubes=tuple(tubes),
         choice=Choice(ids=tuple(tube.id for tube in tubes)) if is_one else None,
         readings=tuple(readings),
     )
+
+
+def _plan_clips(task: GroundTask, times_s: np.ndarray) -> list[np.ndarray]:
+    """Times of the frames of each call: a frame a second, or as a model with words of its own for
+    tubes watches a clip."""
+    clips = []
+    for start in np.arange(times_s[0], times_s[-1] + 1e-6, WRITTEN_SECONDS):
+        inside_s = times_s[(times_s >= start) & (times_s < start + WRITTEN_SECONDS)]
+        if not len(inside_s):
+            continue
+        if task.model.clip.prompts.track:
+            count = min(task.model.clip.frames, len(inside_s))
+            rows = np.floor((np.arange(count) + 0.5) * len(inside_s) / count).astype(int)
+        else:
+            _, rows = np.unique(np.floor(inside_s), return_index=True)
+        clips.append(inside_s[rows])
+    return clips
 
 
 def _extend(tube: Tube, times_s: np.ndarray, id: str) -> Tube:

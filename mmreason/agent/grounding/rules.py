@@ -7,10 +7,11 @@ on which side it is. All other words are None, and the chooser says that it did 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from mmreason.agent.grounding.looks import LookVotes
 from mmreason.grounding import Choice, Tube
 from mmreason.grounding.expressions import Descriptor, Expression
 from mmreason.video.types import FrameBatch
@@ -41,6 +42,14 @@ class RuleChooser:
     expression: Expression
     size_px: tuple[int, int]
     """(width, height) of the frames."""
+    looks: Mapping[str, LookVotes] = field(default_factory=dict)
+    """What was seen of the looks of each tube, by its id."""
+
+    def judge(self, tube: Tube, tubes: Sequence[Tube]) -> dict[str, bool | None]:
+        """Each descriptor, and whether it holds by the tracks or by what was seen of its looks."""
+        checks = judge_by_rules(tube, tubes, self.expression, self.size_px)
+        votes = self.looks.get(tube.id, LookVotes())
+        return {t: votes.holds(t) if holds is None else holds for t, holds in checks.items()}
 
     @property
     def name(self) -> str:
@@ -49,7 +58,7 @@ class RuleChooser:
     def choose(self, frames: FrameBatch, tubes: Sequence[Tube], expression: str) -> Choice:
         """See `Chooser`; `expression` was taken apart already. Several that fit equally are told as
         ambiguous."""
-        checks = [judge_by_rules(tube, tubes, self.expression, self.size_px) for tube in tubes]
+        checks = [self.judge(tube, tubes) for tube in tubes]
         failures = tuple(
             (tube.id, text)
             for tube, row in zip(tubes, checks, strict=True)
@@ -69,7 +78,7 @@ class RuleChooser:
 
 def _explain(checks: Mapping[str, bool | None]) -> str:
     texts = [text for text, holds in checks.items() if holds]
-    return f"its track shows: {', '.join(texts)}" if texts else ""
+    return f"what holds for it alone or best: {', '.join(texts)}" if texts else ""
 
 
 def judge_by_rules(
@@ -174,6 +183,9 @@ def _judge_edge(
     """Whether it comes in, or goes out, over an edge; over that of a side where one is named."""
     boxes_px = tube.boxes_px[tube.present]
     box_px = boxes_px[-1 if at_end else 0]
+    if not tube.present[-1 if at_end else 0] and len(boxes_px) > 1:
+        # One step further it was or will be, where nobody sees it any more.
+        box_px = 2 * box_px - boxes_px[-2 if at_end else 1]
     margin_px = np.array(size_px) * EDGE
     touched = {
         "left": box_px[0] <= margin_px[0],

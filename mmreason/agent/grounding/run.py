@@ -21,8 +21,9 @@ from mmreason.agent.grounding.candidates import (
 )
 from mmreason.agent.grounding.checks import Judgement, contrast, judge_by_model
 from mmreason.agent.grounding.grounders import GrounderChoice, choose_grounder
+from mmreason.agent.grounding.looks import check_looks
 from mmreason.agent.grounding.request import GroundRequest, name_unseen
-from mmreason.agent.grounding.rules import RuleChooser, judge_by_rules
+from mmreason.agent.grounding.rules import RuleChooser
 from mmreason.agent.grounding.task import CountedSource, GroundTask, StillSource
 from mmreason.agent.grounding.when import MemoryOf, shortlist_parts
 from mmreason.grounding import (
@@ -46,6 +47,7 @@ from mmreason.tools.ground import (
 )
 from mmreason.tools.ground_chat import ChatChooser
 from mmreason.tools.ground_meter import BudgetSpent, Meter, MeteredModel
+from mmreason.types import UsageError
 from mmreason.video.inputs import VideoInput
 from mmreason.video.reader import keep_open
 from mmreason.video.types import FrameSource, Span
@@ -118,9 +120,9 @@ def _ground_frame(task: GroundTask, frame: Frame) -> Grounding:
     """In one frame: the model's own boxes or a detector's, then the checks."""
     grounder = choose_grounder(task.request, task.model, is_image=True)
     task.settings["grounder"] = grounder.to_dict()
-    if grounder.kind == "detector" or grounder.kind == "masks":
+    if grounder.kind in ("detector", "masks", "concepts"):
         task.take_apart()
-        candidates = track_candidates(task, grounder, np.array([frame.time_s or 0.0]))
+        candidates = _find_candidates(task, grounder, np.array([frame.time_s or 0.0]))
         return _decide(task, candidates, frame.time_s)
     try:
         reading = ground_frame(task.model, frame, task.request.expression)
@@ -203,6 +205,8 @@ def _find_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
     except BudgetSpent as error:
         task.tell("budget", f"candidates were not looked for to the end: {error}")
         return Candidates(times_s=times_s, failed=str(error))
+    except UsageError:
+        raise  # a grounder that cannot be loaded is no failure of a look
     except FAILURES as error:
         return Candidates(times_s=times_s, failed=first_line(error))
 
@@ -235,13 +239,14 @@ def _decide(task: GroundTask, candidates: Candidates, frame_time_s: float | None
         return task.result(
             _status_without(task, candidates), frame_time_s=frame_time_s, raw_text=raw_text
         )
-    choice = candidates.choice or _choose(task, candidates)
+    rules = _make_rules(task, candidates)
+    choice = candidates.choice or _choose(task, candidates, rules)
     by_id = {tube.id: tube for tube in candidates.tubes}
     chosen = [by_id[id] for id in choice.ids]
     others = [tube for tube in candidates.tubes if tube.id not in choice.ids]
     # Whoever is seen longest is the likeliest to be taken for another.
     others.sort(key=lambda tube: -int(tube.present.sum()))
-    passed, failed = _judge_all(task, candidates, chosen, others)
+    passed, failed = _judge_all(task, candidates, rules, chosen, others)
     is_tie = choice.ambiguous and len(passed) > task.request.max_targets
     if task.can_judge and task.request.max_targets == 1 and passed:
         passed, failed, is_tie = _compare(task, passed, failed, others, is_tie)
@@ -273,14 +278,22 @@ def _status_without(task: GroundTask, candidates: Candidates) -> GroundingStatus
     return GroundingStatus.NONE
 
 
-def _choose(task: GroundTask, candidates: Candidates) -> Choice:
+def _make_rules(task: GroundTask, candidates: Candidates) -> RuleChooser:
+    """The rules, with what boxes tell of looks where the model cannot be asked in words."""
+    looks = {}
+    if not task.can_judge and not task.is_image:
+        looked_s = [time_s for time_s, _ in candidates.readings]
+        looks = check_looks(task, candidates.tubes, candidates.times_s, looked_s)
+    return RuleChooser(task.expression, task.size_px, looks)
+
+
+def _choose(task: GroundTask, candidates: Candidates, rules: RuleChooser) -> Choice:
     """Whom the expression means, by the model or, where it cannot choose, by rules."""
     tubes = sorted(candidates.tubes, key=lambda tube: -int(tube.present.sum()))[:MOST_CANDIDATES]
     tubes.sort(key=lambda tube: int(tube.id))
     if len(tubes) < len(candidates.tubes):
         task.tell("skipped", f"{len(candidates.tubes) - len(tubes)} candidates that are seen "
                   "shortest were left out of the choice")  # fmt: skip
-    rules = RuleChooser(task.expression, task.size_px)
     chooser = ChatChooser(task.model, task.prompts) if task.can_judge else rules
     if len(tubes) == 1:
         # Nothing to choose from; whether it fits is for the checks.
@@ -299,26 +312,30 @@ def _choose(task: GroundTask, candidates: Candidates) -> Choice:
     return choice
 
 
-def _judge(task: GroundTask, candidates: Candidates, tube: Tube) -> Judgement:
+def _judge(task: GroundTask, candidates: Candidates, rules: RuleChooser, tube: Tube) -> Judgement:
     if task.can_judge:
         return judge_by_model(task, tube)
-    checks: Mapping[str, bool | None] = judge_by_rules(
-        tube, candidates.tubes, task.expression, task.size_px
-    )
+    checks = rules.judge(tube, candidates.tubes)
     unknown = [text for text, holds in checks.items() if holds is None]
     if unknown:
-        listed = ", ".join(map(repr, unknown))
-        task.tell("unchecked", f"no second look confirms or denies: {listed}")
-    task.log("check", id=tube.id, by="rules", checks=dict(checks))
-    return Judgement(checks=checks)
+        task.tell("unchecked", f"nothing confirms or denies: {', '.join(map(repr, unknown))}")
+    score = rules.looks[tube.id].score if tube.id in rules.looks else None
+    task.log("check", id=tube.id, by="rules", checks=checks, score=score)
+    return Judgement(checks=checks, score=score)
 
 
 def _judge_all(
-    task: GroundTask, candidates: Candidates, chosen: Sequence[Tube], others: Sequence[Tube]
+    task: GroundTask,
+    candidates: Candidates,
+    rules: RuleChooser,
+    chosen: Sequence[Tube],
+    others: Sequence[Tube],
 ) -> tuple[list[_Judged], list[_Judged]]:
     """Those that pass and those that fail. Where nobody who was chosen passes, the next are
     tried."""
-    judged = [_Judged(tube, _judge(task, candidates, tube)) for tube in chosen[:MOST_CANDIDATES]]
+    judged = [
+        _Judged(tube, _judge(task, candidates, rules, tube)) for tube in chosen[:MOST_CANDIDATES]
+    ]
     passed = [row for row in judged if row.judgement.passes]
     failed = [row for row in judged if not row.judgement.passes]
     if not task.can_judge:
@@ -327,7 +344,7 @@ def _judge_all(
         # A choice that named nobody is a refusal; one that failed its checks is not.
         if passed or not chosen:
             break
-        row = _Judged(tube, _judge(task, candidates, tube))
+        row = _Judged(tube, _judge(task, candidates, rules, tube))
         # Nobody chose it: it takes a look that confirms it, not only none that denies it.
         is_confirmed = row.judgement.passes and bool(row.judgement.score)
         (passed if is_confirmed else failed).append(row)

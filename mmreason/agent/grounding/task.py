@@ -14,7 +14,7 @@ from mmreason.grounding.expressions import Expression, parse_expression
 from mmreason.grounding.results import IssueKind, Rival
 from mmreason.language.grounding_prompts import GroundingPrompts
 from mmreason.tools.calls import FAILURES, first_line
-from mmreason.tools.ground import describe_model
+from mmreason.tools.ground import describe_model, shown_frames
 from mmreason.tools.ground_chat import ask_expression
 from mmreason.tools.ground_meter import BudgetSpent, Meter, MeteredModel
 from mmreason.types import Cost
@@ -67,6 +67,20 @@ class GroundTask:
             if d.kind == kind and not d.negated and " " not in d.text and not _is_relative(d.text)
         ]
         return " ".join([*looks, expression.head])
+
+    def read_small(self, times_s: Sequence[float]) -> FrameBatch:
+        """Frames at the size at which the model is shown them, decoded one at a time: memory is
+        that of small frames, however large the video's own are."""
+        size_px = self.model.clip.frame_size_px(*self.size_px)
+        rows = [
+            shown_frames(self.source.frames_at([time_s], size_px), [0], size_px)
+            for time_s in times_s
+        ]
+        return FrameBatch(
+            pixels=np.concatenate([row.pixels for row in rows]),
+            times_s=np.concatenate([row.times_s for row in rows]),
+            exact=np.concatenate([row.exact for row in rows]),
+        )
 
     def log(self, step: str, **details: object) -> None:
         """Add to the trace; texts are cut."""

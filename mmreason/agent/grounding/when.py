@@ -16,10 +16,9 @@ from mmreason.grounding.spans import merge_spans
 from mmreason.memory.records import MemoryQuery
 from mmreason.memory.video_memory import VideoMemory
 from mmreason.tools.calls import FAILURES, first_line
-from mmreason.tools.ground import shown_frames
 from mmreason.tools.ground_chat import ChatDetector, ask_survey
 from mmreason.tools.ground_meter import BudgetSpent
-from mmreason.video.types import FrameBatch, FrameSource, Span
+from mmreason.video.types import FrameSource, Span
 
 MemoryOf = Callable[[FrameSource], VideoMemory]
 """Opens what is known of a video. Only long ones are asked for."""
@@ -113,7 +112,7 @@ def _survey(task: GroundTask, whole: Span) -> list[Span]:
     step_s = whole.duration_s / count
     times_s = [whole.start_s + (i + 0.5) * step_s for i in range(count)]
     try:
-        frames = _read_small(task, times_s)
+        frames = task.read_small(times_s)
         if task.can_judge:
             indices = ask_survey(task.model, frames, task.request.expression, task.prompts)
         else:
@@ -127,19 +126,6 @@ def _survey(task: GroundTask, whole: Span) -> list[Span]:
         indices = ()
     task.log("survey", times_s=[round(t, 3) for t in times_s], may_show=list(indices))
     return [Span(times_s[i], times_s[i]) for i in indices]
-
-
-def _read_small(task: GroundTask, times_s: Sequence[float]) -> FrameBatch:
-    """Frames at the size at which the model is shown them, one decoded at a time."""
-    size_px = task.model.clip.frame_size_px(*task.size_px)
-    rows = [
-        shown_frames(task.source.frames_at([time_s], size_px), [0], size_px) for time_s in times_s
-    ]
-    return FrameBatch(
-        pixels=np.concatenate([row.pixels for row in rows]),
-        times_s=np.concatenate([row.times_s for row in rows]),
-        exact=np.concatenate([row.exact for row in rows]),
-    )
 
 
 def _join_moments(moments: Sequence[Span], whole: Span, longest_s: float) -> tuple[Span, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmreason import __version__
 from mmreason.evaluation.refadv.failures import Failure
@@ -14,6 +14,7 @@ from mmreason.evaluation.refadv.figures import Figure
 from mmreason.evaluation.refadv.outcomes import Outcome
 from mmreason.evaluation.refadv.summary import SubjectTables, build_tables
 from mmreason.evaluation.refadv.verdicts import Verdict, find_verdicts
+from mmreason.grounding.formats.ref_adv_scores import RefAdvScore, RefAdvScores
 from mmreason.json_values import encode_json, to_json, with_schema
 from mmreason.video.files import write_atomic
 from mmreason.video.plain_text import show_line
@@ -42,6 +43,8 @@ PICK_WORDS = {
     "background": "the background",
     "none": "nothing given",
 }
+_MOST_IN_FULL = 2
+"""Subjects of which a page of Markdown has every table."""
 _GROUP_WORDS = {
     "descriptors": "Descriptors",
     "candidates": "Candidates",
@@ -66,6 +69,34 @@ class SubjectDiagnosis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefAdvLine:
+    """One way to score predictions for Ref-Adv.
+
+    Example:
+        >>> line = RefAdvLine(scoring="published", accuracies=(0.54, 0.4, 0.18), macc=0.3, miou=0.5)
+        >>> line.accuracies[0]
+        0.54
+    """
+
+    scoring: Literal["published", "corrected"]
+    accuracies: tuple[float, float, float]
+    """Acc@.5, Acc@.75 and Acc@.9."""
+    macc: float
+    miou: float
+
+    @classmethod
+    def of(cls, scoring: Literal["published", "corrected"], score: RefAdvScore) -> RefAdvLine:
+        """From what `score_ref_adv` gave."""
+        accuracy = score.overall.accuracy
+        return cls(
+            scoring=scoring,
+            accuracies=(accuracy[0.5].value, accuracy[0.75].value, accuracy[0.9].value),
+            macc=score.overall.mean_accuracy.value,
+            miou=score.overall.mean_iou.value,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """What was measured, of every subject.
 
@@ -80,8 +111,10 @@ class Diagnosis:
     settings: Mapping[str, Any]
     """What the cases were made with."""
     subjects: tuple[SubjectDiagnosis, ...]
+    ref_adv: tuple[RefAdvLine, ...] = ()
+    """Predictions for Ref-Adv by its published scoring and by the corrected one."""
     failures: tuple[Failure, ...] = field(default=(), metadata={"json": False})
-    """Drawn; of the first subject."""
+    """Drawn; of the first subject that has any."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only."""
@@ -114,26 +147,40 @@ class Diagnosis:
             styles=("measures_style.html", "cases_style.html"),
         )
 
-    def to_markdown(self, *, title: str = "Diagnosis", note: str = "") -> str:
-        """The same tables as one page of Markdown; `note` stands before them."""
-        blocks = [f"# {_cell(title)}"]
-        blocks += [note] if note else []
-        blocks += ["Made by:", f"```\n{show_line(self.command)}\n```", _METHOD]
-        for name, header, rows in overview(self.subjects):
+    def to_markdown(self) -> str:
+        """The same tables as one page of Markdown; of many subjects the most telling ones."""
+        names = ", ".join(subject.tables.subject for subject in self.subjects)
+        kind = self.subjects[0].tables.kind if self.subjects else ""
+        blocks = [f"# Diagnosis of {_cell(names)}: {kind} items"]
+        blocks += [f"```\n{show_line(self.command)}\n```", _METHOD]
+        for name, header, rows in self.overview():
             blocks += [f"## {name}", _markdown_table(header, rows)]
         for subject in self.subjects:
             blocks += [f"## {_cell(subject.tables.subject)}"]
             blocks += ["\n".join(f"- {_cell(str(verdict))}" for verdict in subject.verdicts)]
-            for name, header, rows in subject_tables(subject.tables):
+            tables = subject_tables(subject.tables)
+            for name, header, rows in tables if len(self.subjects) <= _MOST_IN_FULL else tables[:2]:
                 blocks += [f"### {name}", _markdown_table(header, rows)]
         return "\n\n".join(blocks) + "\n"
+
+    def overview(self) -> list[Table]:
+        """One row a subject."""
+        tables = _overview(self.subjects)
+        if self.ref_adv:
+            lines: list[Sequence[str]] = [
+                (line.scoring, *(f"{v:.1%}" for v in (*line.accuracies, line.macc, line.miou)))
+                for line in self.ref_adv
+            ]
+            header = ("", "Acc@.5", "Acc@.75", "Acc@.9", "mAcc", "mIoU")
+            tables.append(("Ref-Adv, by both scorings", header, lines))
+        return tables
 
     def _page_values(self) -> dict[str, Any]:
         return {
             "version": __version__,
             "command": self.command,
             "method": _METHOD,
-            "overview": overview(self.subjects),
+            "overview": self.overview(),
             "subjects": [
                 {
                     "name": subject.tables.subject,
@@ -163,21 +210,28 @@ def build_diagnosis(
     command: str,
     settings: Mapping[str, Any] | None = None,
     failures: Sequence[Failure] = (),
+    scores: RefAdvScores | None = None,
 ) -> Diagnosis:
     """The diagnosis of all subjects in `outcomes`, in the order in which they first occur."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.subject, []).append(outcome)
+    lines = []
+    if scores is not None:
+        lines = [RefAdvLine.of("corrected", scores.corrected)]
+        if scores.published is not None:
+            lines.insert(0, RefAdvLine.of("published", scores.published))
     all_tables = [build_tables(group) for group in groups.values()]
     return Diagnosis(
         command=command,
         settings=settings or {},
         subjects=tuple(SubjectDiagnosis(tables=t, verdicts=find_verdicts(t)) for t in all_tables),
+        ref_adv=tuple(lines),
         failures=tuple(failures),
     )
 
 
-def overview(subjects: Sequence[SubjectDiagnosis]) -> list[Table]:
+def _overview(subjects: Sequence[SubjectDiagnosis]) -> list[Table]:
     """One row a subject."""
     rows: list[Sequence[str]] = []
     for subject in subjects:

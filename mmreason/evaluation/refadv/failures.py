@@ -41,13 +41,15 @@ class Failure:
 def draw_failures(
     outcomes: Sequence[Outcome], cases: Sequence[Case], most: int = 12
 ) -> tuple[Failure, ...]:
-    """Wrong answers to unchanged items, of each kind of mistake in turn, `most` in all."""
+    """Wrong answers to unchanged items of the first subject that has any, of each kind of mistake
+    in turn, `most` in all."""
     case_of = {case.item: case for case in cases if case.change == "original"}
     wrong = [
         o
         for o in outcomes
         if o.change == "original" and not o.is_right and o.item in case_of and o.targets
     ]
+    wrong = [o for o in wrong if o.subject == wrong[0].subject]
     # Each kind of mistake has its turn: most of them may be of one.
     kinds = [[o for o in wrong if o.pick == pick] for pick in _PICK_ORDER]
     turns = itertools.chain.from_iterable(itertools.zip_longest(*kinds))

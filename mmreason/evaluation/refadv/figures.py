@@ -132,14 +132,16 @@ def mean_of_two(pairs: Sequence[tuple[str, bool, bool]]) -> Figure:
 def slope_in_log(outcomes: Sequence[Outcome]) -> Figure:
     """How much the share of right choices changes where candidates double: a straight line in
     log2 n by least squares, with an interval by drawing clusters. Not measured where all items have
-    as many."""
+    as many, or all or none are right."""
     known = [outcome for outcome in outcomes if outcome.facts.candidates > 1]
     sums: dict[str, np.ndarray] = {}
     for outcome in known:
         x, y = math.log2(outcome.facts.candidates), float(outcome.is_right)
         row = np.array([1.0, x, y, x * x, x * y])
         sums[outcome.cluster] = sums.get(outcome.cluster, 0.0) + row
-    if len(sums) < 3 or len({outcome.facts.candidates for outcome in known}) < 2:
+    # Who is always right, or never, has no slope that more items could not change.
+    varies = len({o.facts.candidates for o in known}) > 1 and len({o.is_right for o in known}) > 1
+    if len(sums) < 3 or not varies:
         return NOT_MEASURED
     table = np.stack(list(sums.values()))
     drawn = np.random.default_rng(0).integers(0, len(table), (2000, len(table)))

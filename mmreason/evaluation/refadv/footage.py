@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -157,12 +158,7 @@ class WorldFootage:
 
     def tubes(self, times_s: Sequence[float]) -> Mapping[str, Tube]:
         """See `Footage`."""
-        at_times = [self.boxes(time_s) for time_s in times_s]
-        ids = dict.fromkeys(actor.id for scene in self.world.scenes for actor in scene.actors)
-        return {
-            name: Tube.from_boxes(times_s, [boxes.get(name) for boxes in at_times], id=name)
-            for name in ids
-        }
+        return _tubes_of(self, tuple(times_s))
 
     def _time_s(self, time_s: float | None) -> float:
         if time_s is not None:
@@ -172,6 +168,17 @@ class WorldFootage:
         world = self.world
         # A frame of the grid, so that truth and picture are of the same time.
         return (world.frame_count // 2) / world.fps_hz
+
+
+@lru_cache(maxsize=4)
+def _tubes_of(footage: WorldFootage, times_s: tuple[float, ...]) -> Mapping[str, Tube]:
+    """Measured once for all that is asked about a world."""
+    at_times = [footage.boxes(time_s) for time_s in times_s]
+    ids = dict.fromkeys(actor.id for scene in footage.world.scenes for actor in scene.actors)
+    return {
+        name: Tube.from_boxes(times_s, [boxes.get(name) for boxes in at_times], id=name)
+        for name in ids
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,9 @@ CHANGES: tuple[Change, ...] = (
     "floor",
 )
 
+MOST_COUNT = 100_000
+"""Of what is counted in one picture or video: files of outcomes may be anybody's."""
+
 Pick = Literal["target", "hard", "other", "background", "none"]
 """What an answer lies on: the target, a distractor that lacks one descriptor, another candidate,
 none of them, or no box at all."""
@@ -59,6 +62,11 @@ class Facts:
     family: str
     hard: int = 0
     """Of the candidates, those that lack one descriptor only."""
+
+    def __post_init__(self) -> None:
+        counts = (self.descriptors, self.candidates, self.hops, self.hard)
+        if not all(0 <= count <= MOST_COUNT for count in counts):
+            raise ValueError(f"counts of an item must be 0 to {MOST_COUNT:,}, got {counts}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +145,12 @@ class Outcome:
     """IoU of the best box that the subject's way of writing numbers can say; None where it writes
     none."""
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.iou <= 1 and 0 <= self.targets <= MOST_COUNT):
+            raise ValueError(
+                f"iou must be 0 to 1 and targets a count, got {self.iou}, {self.targets}"
+            )
 
     @property
     def key(self) -> tuple[str, str, str, int]:

@@ -12,7 +12,7 @@ from typing import Any
 from mmreason.evaluation.refadv.cases import Case, item_cases
 from mmreason.evaluation.refadv.outcomes import Change, Kind
 from mmreason.grounding.refadv import Item, Knobs, generate
-from mmreason.grounding.refadv.generate import list_families
+from mmreason.grounding.refadv.generator import list_families
 from mmreason.json_lines import encode_json_line, require_json_lines
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
@@ -38,17 +38,30 @@ class ItemPlan:
     shuffles: int = 1
 
     def items(self) -> tuple[Item, ...]:
-        """The items. Raises UsageError where the frozen set has fewer."""
+        """The items. Raises UsageError where the frozen set has fewer, or no scene can be drawn."""
         if self.seed is None:
+            from mmreason.grounding.refadv import load_frozen
+
             return spread_items(load_frozen(self.kind), self.count)
+        return tuple(self._draw_items(self.seed))
+
+    def _draw_items(self, seed: int) -> Iterator[Item]:
         knobs = self.knobs or (Knobs(),)
-        return tuple(
-            item
-            for i in range(self.count)
-            for item in generate(
-                kind=self.kind, seed=self.seed + i, count=1, knobs=knobs[i % len(knobs)]
-            )
-        )
+        drawn, failed = 0, 0
+        while drawn < self.count:
+            try:
+                item = next(
+                    generate(kind=self.kind, seed=seed, count=1, knobs=knobs[drawn % len(knobs)])
+                )
+            except RuntimeError as error:
+                # A few seeds find no room for all objects: the next one is taken in their place.
+                failed += 1
+                if failed > self.count:
+                    raise UsageError(f"{error}; give fewer --candidates") from error
+            else:
+                drawn += 1
+                yield item
+            seed += 1
 
     def settings(self, items: Sequence[Item]) -> dict[str, Any]:
         """JSON types: all that moves a figure, with the items by their content."""

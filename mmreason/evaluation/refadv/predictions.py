@@ -139,7 +139,9 @@ def score_answers(path: Path, items: Sequence[Item]) -> tuple[list[Outcome], lis
             raise UsageError(f"{path}, line {line.number}: is the second answer to {key[0]!r}")
         answers[key] = line.row
     given = {answer.change for answer in answers.values()}
-    changes = tuple(change for change in CHANGES if change == "original" or change in given)
+    changes: tuple[Change, ...] = tuple(
+        change for change in CHANGES if change == "original" or change in given
+    )
     shuffles = max((a.number + 1 for a in answers.values() if a.change == "shuffle"), default=1)
     cases = [case for item in items for case in item_cases(item, changes, shuffles=shuffles)]
     strays = sorted(answers.keys() - {case.key for case in cases})

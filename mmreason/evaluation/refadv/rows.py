@@ -19,6 +19,7 @@ from mmreason.grounding import Grounding, GroundingStatus, Issue, Target
 from mmreason.grounding.expressions import parse_expression
 from mmreason.grounding.formats.ref_adv import RefAdvPrediction
 from mmreason.grounding.formats.rows import ReferringRow
+from mmreason.grounding.spaces import smart_resize
 
 FLOOR_TEXT = "the one"
 """Asked in place of the expression: what is reached without reading it."""
@@ -75,11 +76,12 @@ def delete_words(expression: str) -> list[tuple[str, str]]:
     return texts
 
 
-def predicted_outcome(row: ReferringRow, prediction: RefAdvPrediction | None) -> Outcome:
+def predicted_outcome(
+    row: ReferringRow, prediction: RefAdvPrediction | None, subject: str
+) -> Outcome:
     """A prediction of somebody's for a row about a picture, scored as any answer: in pixels of the
     original. None, for a row that has none, counts as wrong."""
     case = _plain_case(row, Path())
-    subject = (prediction.model if prediction is not None else "") or "predictions"
     box = None
     if prediction is not None:
         box = prediction.corrected_box(case.footage.size_px)
@@ -132,18 +134,31 @@ def _has_negation(tags: Mapping[str, object], expression: str) -> bool:
 
 
 def join_predictions(
-    rows: Sequence[ReferringRow], predictions: Sequence[RefAdvPrediction]
+    rows: Sequence[ReferringRow],
+    predictions: Sequence[RefAdvPrediction],
+    seen_sizes: Mapping[int, tuple[int, int]],
 ) -> list[Outcome]:
-    """An outcome of every row, in their order. Raises ValueError where a prediction is of no row,
-    or two are of one."""
-    by_id: dict[str, RefAdvPrediction] = {}
-    for prediction in predictions:
-        key = str(prediction.row_idx)
-        if key in by_id:
-            raise ValueError(f"two predictions are of row_idx {key}")
-        by_id[key] = prediction
-    strays = sorted(by_id.keys() - {row.row_id for row in rows})
-    if strays:
-        raise ValueError(f"no row has the row_idx {strays[0]} of a prediction")
+    """An outcome of every row, in their order; `seen_sizes` as `score_ref_adv` takes them, which
+    also says what cannot be joined."""
+    by_id = {
+        str(p.row_idx): replace(p, seen_size_px=p.seen_size_px or seen_sizes.get(p.row_idx))
+        for p in predictions
+    }
+    subject = next((p.model for p in predictions if p.model), "predictions")
     # A row without a prediction is a failure: what is not there is not left out of the means.
-    return [predicted_outcome(row, by_id.get(row.row_id)) for row in rows]
+    return [predicted_outcome(row, by_id.get(row.row_id), subject) for row in rows]
+
+
+def sizes_seen(rows: Sequence[ReferringRow], multiple_px: int) -> dict[int, tuple[int, int]]:
+    """By `row_idx`: (width, height) of the picture as a model sees it whose processor rounds sides
+    to multiples (Qwen2.5-VL: 28), with that processor's own limits of pixels."""
+    return {
+        int(row.row_id): smart_resize(
+            row.size_px,
+            multiple_px=multiple_px,
+            least_px=(2 * multiple_px) ** 2,
+            most_px=1280 * multiple_px**2,
+        )
+        for row in rows
+        if row.size_px is not None and row.row_id.isdecimal()
+    }

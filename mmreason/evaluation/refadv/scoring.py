@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from mmreason.evaluation.refadv.cases import Case
 from mmreason.evaluation.refadv.outcomes import Outcome, Pick, TubeScores
 from mmreason.grounding import Box, Grounding, GroundingStatus, Tube, iou
-from mmreason.grounding.metrics.video import align, tube_tiou, viou
+from mmreason.grounding.metrics.video import absent_frame_score, siou, tube_tiou, viou
 
 Place = TypeVar("Place", Box, Tube)
 
@@ -36,7 +37,8 @@ def score_answer(
     if tube is not None:
         times_s = case.footage.tube_times_s
         truth = _candidates(case.footage.tubes(times_s), case)
-        tube = place_on_clock(tube, times_s)
+        # Others look at other times: between two of them the object is on the line.
+        tube = tube.resample(times_s)
         overlaps = {name: viou(other, tube) for name, other in truth.items()}
         best = max(case.target_ids, key=lambda name: overlaps.get(name, 0.0), default="")
         tube_scores = score_tube(truth[best], tube) if best in truth else None
@@ -66,7 +68,7 @@ def score_answer(
         boxes=len(grounding.targets),
         time_s=time_s,
         has_tube=tube is not None,
-        iou=max((overlaps.get(name, 0.0) for name in case.target_ids), default=0.0),
+        iou=min(1.0, max((overlaps.get(name, 0.0) for name in case.target_ids), default=0.0)),
         pick=pick,
         picked=picked,
         missed=_missed(case, picked) if pick in ("hard", "other") else (),
@@ -84,27 +86,13 @@ def score_answer(
 
 def score_tube(truth: Tube, tube: Tube) -> TubeScores:
     """How a tube fits the truth; both at the same times."""
-    gone = ~truth.present
+    where, absent = siou(tube, truth), absent_frame_score(tube, truth)
     return TubeScores(
-        viou=viou(truth, tube),
-        tiou=tube_tiou(truth, tube),
-        siou=float(align(truth, tube).ious[truth.present].mean()) if truth.present.any() else 0.0,
-        absent=float((~tube.present[gone]).mean()) if gone.any() else None,
+        viou=viou(tube, truth),
+        tiou=tube_tiou(tube, truth),
+        siou=0.0 if math.isnan(where) else where,
+        absent=None if math.isnan(absent) else absent,
     )
-
-
-def place_on_clock(tube: Tube, times_s: Sequence[float]) -> Tube:
-    """A tube at the times at which tubes are compared: its own box of the nearest time, and absence
-    where none is near.
-
-    Example:
-        >>> tube = Tube.from_boxes([0.0, 0.2], [Box(0, 0, 8, 8)] * 2)
-        >>> place_on_clock(tube, (0.0, 0.21, 0.4)).present.tolist()
-        [True, True, False]
-    """
-    # Half of the way to the next time: nearer to this one than to any other.
-    step_s = min(np.diff(times_s), default=0.1)
-    return Tube.from_boxes(times_s, [tube.at(t, step_s / 2 + 1e-6) for t in times_s])
 
 
 def _candidates(places: Mapping[str, Place], case: Case) -> dict[str, Place]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from mmreason.evaluation.refadv.cases import Case
-from mmreason.evaluation.refadv.footage import GREY
+from mmreason.evaluation.refadv.footage import GREY, TUBE_FPS_HZ
 from mmreason.grounding import (
     Box,
     Detection,
@@ -19,14 +19,18 @@ from mmreason.grounding import (
     Issue,
     Target,
     Tube,
+    parse_boxes,
 )
 from mmreason.grounding.detectors.scripted import ScriptedDetector
+from mmreason.grounding.dialects.render import render_boxes
 from mmreason.grounding.expressions import parse_expression
 from mmreason.grounding.refadv.oracles import OracleName, Question, answer_question
 from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, VideoError
 
+MOST_TARGETS = 10
+"""Of an expression that speaks of every such object."""
 Phrase = Literal["whole", "noun", "head"]
 """What of an expression a detector is asked: all of it, its noun with what stands before it, or the
 noun alone."""
@@ -71,17 +75,18 @@ class ReasonerSubject:
         }
 
     def answer(self, case: Case) -> Grounding:
-        """See `Subject`."""
+        """See `Subject`. Several are asked for where the expression says so itself."""
+        most = MOST_TARGETS if "every" in case.expression.split() else 1
         video = case.footage.video(is_grey=case.is_blind)
         if video is None:
-            return self._reasoner.ground(shown_picture(case), case.expression)
-        return self._reasoner.ground(video, case.expression)
+            picture = shown_picture(case)
+            return self._reasoner.ground(picture, case.expression, max_targets=most)
+        return self._reasoner.ground(
+            video, case.expression, want="tube", fps=TUBE_FPS_HZ, max_targets=most
+        )
 
     def write_box(self, box: Box, size_px: tuple[int, int]) -> Box | None:
         """See `Subject`."""
-        from mmreason.grounding import parse_boxes
-        from mmreason.grounding.dialects.render import render_boxes
-
         clip = self._reasoner.model.clip
         seen_px = clip.frame_size_px(*size_px)
         dialect = clip.box_dialect

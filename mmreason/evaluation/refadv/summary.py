@@ -194,7 +194,8 @@ def _hits(single: Sequence[Outcome]) -> dict[str, Figure]:
 
 def _tubes(single: Sequence[Outcome]) -> dict[str, Figure]:
     """An item without a tube, whatever failed, counts as 0."""
-    if not any(o.has_tube for o in single):
+    # Who gives boxes of one frame is no worse for it.
+    if not single or single[0].kind == "image" or any(o.box_px and not o.has_tube for o in single):
         return {}
     scored = [(o.cluster, o.tube) for o in single]
     absent = [(c, t.absent) for c, t in scored if t is not None and t.absent is not None]

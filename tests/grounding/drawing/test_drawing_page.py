@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from mmreason.grounding import Box, Grounding, GroundingStatus, Issue, Rival, Target, Tube
-from mmreason.grounding.drawing.crops import crop_times, cut_crops
+from mmreason.grounding.drawing.crops import crop_times, cut_crops, draw_paths
 from mmreason.grounding.drawing.page import save_tube_page, tube_page
 from mmreason.grounding.drawing.presence import presence_bars, tick_times
 from mmreason.video import FrameBatch, Span, Video
-from mmreason.video.types import VideoError
+from mmreason.video.types import VideoError, VideoInfo
 from tests.grounding.metrics.strategies import tube_strategy
 from tests.report.parsed_page import ParsedPage
 from tests.video import clips
@@ -62,8 +65,8 @@ def test_the_page_tells_everything_that_the_result_holds(tmp_path: Path, clip: P
         "a box was clipped",
     ):
         assert words in page.text
-    # Every look that shows it, and the rival's box at the time of the result.
-    assert len(page.named("img")) == 4 + 1
+    # The paths, every look that shows it, and the rival's box at the time of the result.
+    assert len(page.named("img")) == 1 + 4 + 1
     assert all((image["src"] or "").startswith("data:image/jpeg") for image in page.named("img"))
 
 
@@ -123,21 +126,36 @@ def test_crops_are_of_times_at_which_it_is_to_be_seen(tube: Tube, most: int) -> 
     assert picked == sorted(set(picked)) and tube.present[picked].all()
 
 
+class Still:
+    """A black video."""
+
+    content_hash = "still"
+
+    @property
+    def info(self) -> VideoInfo:
+        raise NotImplementedError
+
+    def frames_at(
+        self, times_s: Sequence[float], size_px: tuple[int, int] | None = None
+    ) -> FrameBatch:
+        return FrameBatch(
+            pixels=np.zeros((1, 50, 100, 3), np.uint8),
+            times_s=np.array(times_s, np.float64),
+            exact=np.ones(1, bool),
+        )
+
+
 def test_a_crop_keeps_to_the_picture_and_is_not_cut_of_what_lies_outside() -> None:
-    class Still:
-        content_hash = "still"
-
-        @property
-        def info(self):  # pragma: no cover
-            raise NotImplementedError
-
-        def frames_at(self, times_s, size_px=None):
-            return FrameBatch(
-                pixels=np.zeros((1, 50, 100, 3), np.uint8),
-                times_s=np.array(times_s, np.float64),
-                exact=np.ones(1, bool),
-            )
-
     corner = Tube.from_boxes([0.0, 1.0], [Box(90, 40, 120, 60), Box(200, 0, 220, 10)])
     (crop,) = cut_crops(Still(), corner, most=6, colour=(255, 0, 0))
     assert crop.time_s == 0.0 and crop.jpeg[:2] == b"\xff\xd8"
+
+
+def test_a_path_is_broken_where_the_object_is_absent() -> None:
+    boxes = [Box(x, 20, x + 4, 24) if x not in (40, 50) else None for x in range(0, 100, 10)]
+    tube = Tube.from_boxes([x / 10 for x in range(10)], boxes)
+    crop = draw_paths(Still(), [tube], [""], [(250, 0, 0)])
+    assert crop is not None
+    red = np.asarray(Image.open(BytesIO(crop.jpeg), formats=["JPEG"]))[22, :, 0]
+    assert (red[4:30] > 90).all() and (red[36:60] < 60).all() and (red[64:90] > 90).all()
+    assert draw_paths(Still(), [Tube.from_boxes([0.0], [None])], [""], [(250, 0, 0)]) is None

@@ -5,21 +5,18 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mmreason.grounding import Box, Tube
-from mmreason.grounding.drawing.tube_frames import fill_tube
+from mmreason.grounding import Box, Mask, Tube
 from mmreason.grounding.drawing.video import draw_video
 from mmreason.video import FrameBatch, Video
 from mmreason.video.types import VideoError
-from tests.grounding.metrics.strategies import tube_strategy
 from tests.video import clips
 
 BOX = Box(20, 40, 60, 90)
@@ -36,6 +33,7 @@ def with_sound(path: Path, source: Path, codec: str) -> Path:
         video = reader.streams.video[0]
         copy = writer.add_stream_from_template(video)
         sound = writer.add_stream(codec, rate=rate_hz, layout="mono")
+        assert isinstance(sound, av.AudioStream)
         for packet in reader.demux(video):
             if packet.dts is not None:
                 packet.stream = copy
@@ -241,23 +239,37 @@ def test_filled_boxes_are_dashed_and_absence_is_nothing(tmp_path: Path, clip: Pa
     assert 0.3 * solid < dashed < 0.8 * solid and absent == [0, 0, 0, 0]
 
 
-@given(tube_strategy(), st.lists(st.integers(0, 40), max_size=8, unique=True), st.booleans())
-def test_filling_equals_that_written_out_time_by_time(
-    tube: Tube, ticks: list[int], is_wide: bool
+def test_looks_at_times_rounded_to_the_millisecond_are_not_dashed(
+    tmp_path: Path, clip: Path
 ) -> None:
-    most_gap_s = 0.25 if is_wide else 0.15
-    times_s = np.array(sorted(ticks)) * 0.05
-    frames = fill_tube(tube, times_s, most_gap_s=most_gap_s)
-    for index, time_s in enumerate(times_s):
-        box, is_look = tube.at(time_s, 1e-6), (np.abs(tube.times_s - time_s) < 1e-6).any()
-        earlier, later = tube.times_s[tube.times_s < time_s], tube.times_s[tube.times_s > time_s]
-        if not is_look and len(earlier) and len(later) and later[0] - earlier[-1] <= most_gap_s:
-            ends = tube.at(earlier[-1], 1e-6), tube.at(later[0], 1e-6)
-            if ends[0] is not None and ends[1] is not None:
-                passed = (time_s - earlier[-1]) / (later[0] - earlier[-1])
-                edges = np.array(ends[0].xyxy) * (1 - passed) + np.array(ends[1].xyxy) * passed
-                box = Box(*edges.tolist())
-        assert bool(frames.present[index]) == (box is not None)
-        assert bool(frames.observed[index]) == bool(is_look)
-        if box is not None:
-            assert frames.boxes_px[index] == pytest.approx(np.array(box.xyxy))
+    box = Box(45, 66, 155, 94)
+    exact, rounded = (
+        Tube.from_boxes([round(i / 30, digits) for i in range(60)], [box] * 60) for digits in (9, 3)
+    )
+    drawn = [
+        draw_video(clip, [tube], tmp_path / f"{i}.mp4").path.read_bytes()
+        for i, tube in enumerate((exact, rounded))
+    ]
+    assert drawn[0] == drawn[1]
+
+
+def test_masks_are_tinted_in_the_frames_that_have_one(tmp_path: Path, clip: Path) -> None:
+    grey = np.zeros((96, 160), bool)
+    grey[70:90, 60:140] = True
+    tube = Tube(
+        times_s=np.array([0.0, 0.1]),
+        boxes_px=np.array([[60.0, 70.0, 140.0, 90.0]] * 2),
+        present=np.ones(2, bool),
+        observed=np.ones(2, bool),
+        masks=(Mask.from_array(grey), None),
+    )
+    drawn = draw_video(clip, [tube], tmp_path / "drawn.mp4")
+    with Video.open(drawn.path) as after:
+        with_mask, without = after.frames_at([0.0, 0.1]).pixels[:, 75:85, 80:120].astype(int)
+    # Blue over grey, against grey alone.
+    assert (with_mask[..., 2] - with_mask[..., 0]).mean() > 40
+    assert abs((without[..., 2] - without[..., 0]).mean()) < 5
+    wrong = replace(tube, masks=(Mask.from_array(grey.T), None))
+    with pytest.raises(ValueError, match="96 x 160 pixels does not fit a picture of 160 x 96"):
+        draw_video(clip, [wrong], tmp_path / "wrong.mp4")
+    assert not (tmp_path / "wrong.mp4").exists()

@@ -139,5 +139,5 @@ def good(readings: Sequence[Reading]) -> list[ReferringRow]:
     return [reading for reading in readings if isinstance(reading, ReferringRow)]
 
 
-def reasons(readings: Sequence[Reading]) -> list[str]:
+def reasons(readings: Sequence[object]) -> list[str]:
     return [reading.reason for reading in readings if isinstance(reading, RowError)]

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pytest
+from PIL import Image
 from pyarrow import parquet
 
 from mmreason.grounding.boxes import Box
-from mmreason.grounding.formats import Form, FormError, detect_form, read_rows
+from mmreason.grounding.formats import Form, FormError, ReferringRow, detect_form, read_rows
 from mmreason.video.types import Span
 from tests.grounding.formats.formats_files import (
     HCSTVG_CLIP,
@@ -26,6 +27,7 @@ from tests.grounding.formats.formats_files import (
     VIDSTG,
     good,
     reasons,
+    vidor_box,
     write_json,
     write_lines,
     write_mask,
@@ -53,7 +55,7 @@ def test_ref_adv_rows_are_read_from_lines_lists_and_parquet(tmp_path: Path, endi
     assert detect_form(path).form is Form.REF_ADV
     (row,) = good(list(read_rows(path)))
     assert row.boxes_px == (Box(10, 20, 40, 60),) and row.size_px == (100, 80)
-    assert (row.source, row.row, row.row_id) == (path.name, 1, "0")
+    assert (row.source, row.row, row.row_id) == (str(path), 1, "0")
     assert row.expression == "the dog that is not lying" and row.image == "000000000007.jpg"
     assert row.tags == {
         "image_source": "coco_val2017",
@@ -114,8 +116,10 @@ def test_coco_gives_a_row_a_class_and_a_row_a_caption(tmp_path: Path) -> None:
     path = write_json(tmp_path / "instances.json", INSTANCES)
     assert detect_form(path).form is Form.COCO
     readings = list(read_rows(path))
-    assert reasons(readings) == ["box has the size 0 x 9; width and height must be above 0"]
-    dogs, cats = [reading for reading in readings if not hasattr(reading, "reason")]
+    assert reasons(readings) == [
+        "annotation: box has the size 0 x 9; width and height must be above 0"
+    ]
+    dogs, cats = [reading for reading in readings if isinstance(reading, ReferringRow)]
     assert (dogs.expression, len(dogs.boxes_px)) == ("dog", 2)
     assert (cats.expression, len(cats.boxes_px)) == ("cat", 1)
     mdetr = {
@@ -176,6 +180,17 @@ def test_vidstg_without_boxes_or_with_those_of_others_is_told(tmp_path: Path) ->
     assert "ends at frame 4" in reasons(list(read_rows(path, boxes=short)))[0]
     empty = write_json(tmp_path / "none.json", {"44": VIDOR | {"trajectories": [[]] * 6}})
     assert "has no box in frames 1 to 3" in reasons(list(read_rows(path, boxes=empty)))[0]
+
+
+def test_boxes_of_a_tube_that_were_clipped_are_counted(tmp_path: Path) -> None:
+    path = write_json(tmp_path / "val.json", VIDSTG)
+    trajectories = [[vidor_box(0, 60)] for _ in range(6)]
+    boxes = write_json(tmp_path / "b.json", {"44": VIDOR | {"trajectories": trajectories}})
+    dog, cat = list(read_rows(path, boxes=boxes))
+    (row,) = good([dog])
+    assert row.notes == ("3 boxes were clipped to the picture",)
+    assert row.tube is not None and row.tube.boxes_px[0].tolist() == [60, 4, 64, 12]
+    assert reasons([cat]) == ["the target '1' has no box in frames 1 to 3"]
 
 
 def test_trap_4_hcstvg_counts_frames_from_1(tmp_path: Path) -> None:
@@ -278,7 +293,7 @@ def test_charades_and_timelens_give_spans(tmp_path: Path) -> None:
     assert row.span == Span(0, 6.9) and row.video == "AO8RW" and not row.is_no_target
     swapped, malformed, blank, odd, empty = reasons(readings)
     assert swapped == "ends before it starts: 9 to 3" and "VIDEO START END##" in malformed
-    assert blank == "the sentence is blank" and "finite" in odd and "no length" in empty
+    assert blank == "'sentence' is blank" and "finite" in odd and "no length" in empty
     videos = {
         "v": {"duration": 10, "spans": [[2, 5], [8, 12]], "queries": ["he sits", "he leaves"]},
         "w": {"duration": 10, "spans": [[2, 5]], "queries": []},
@@ -316,6 +331,18 @@ def test_ms_swift_boxes_belong_to_the_text_before_them(tmp_path: Path) -> None:
         "mismatched: messages have 1 <ref-object> and 1 <bbox>, 'ref' has 1 texts and 'bbox' 0 "
         "boxes"
     ]
+
+
+def test_boxes_of_a_turned_picture_are_told(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (200, 50)).save(tmp_path / "a.png", exif=exif)
+    part = swift("<ref-object><bbox>", ["cat"], [[0.0, 0.0, 0.5, 1.0]], bbox_type="norm1")
+    (row,) = good(list(read_rows(write_lines(tmp_path / "t.jsonl", [part]))))
+    assert row.boxes_px == (Box(0, 0, 100, 50),)
+    assert row.notes == (
+        "the picture is shown turned (EXIF orientation 6); boxes are in stored pixels",
+    )
 
 
 def test_ms_swift_boxes_of_0_to_1_need_the_image(tmp_path: Path) -> None:

@@ -60,9 +60,10 @@ ABSENT = Truth(
 TRUTHS = (KNOWN, ABSENT, Truth())
 PIECES = [
     "<think>", "</think>", "<answer>", "</answer>", "<tool>", "</tool>", "<box>", "</box>", "<t>",
-    "</t>", "[1, 2, 3, 4]", "[[1e999, -1, 0, 3]]", '{"boxes": {"5": [1, 2, 3, 4]}}', '{"bbox_2d": [', "```json", "```", "5 to 9 s",
+    "</t>", "[1, 2, 3, 4]", "[[1e999, -1, 0, 3]]", '{"bbox_2d": [', "```json", "```", "5 to 9 s",
     "1:05 - 1:20", "9 to 5", "three", "-3", "1,000", "1e400", "\u0663", "\u00b2", "A", "B)", "none",
-    "there is no", "\ud800", "\x00", "\u0130", "\n", "[", "{", ":", "-", "9" * 30,
+    '{"boxes": {"5": [1, 2, 3, 4]}}', "there is no", "\ud800", "\x00", "\u0130", "\n", "[",
+    "{", ":", "-", "9" * 30,
 ]  # fmt: skip
 texts = st.text(max_size=80) | st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 visits = st.lists(st.lists(st.integers(-3, 9), max_size=4).map(tuple), max_size=6).map(tuple)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import get_args
 
-from mmreason.grounding.refadv.certify import prove
-from mmreason.grounding.refadv.drafts import FAMILY_LIMITS, Answer, Draft, Knobs, allows_knobs
+from mmreason.grounding.refadv.certifier import CertificateError, prove
+from mmreason.grounding.refadv.drafts import Answer, Draft, Knobs, allows_knobs, find_limit
 from mmreason.grounding.refadv.image_families import IMAGE_DRAFTS
 from mmreason.grounding.refadv.items import (
     GENERATOR_VERSION,
@@ -24,7 +24,7 @@ from mmreason.grounding.refadv.programs import (
     strip_negation,
     swap_bindings,
 )
-from mmreason.grounding.refadv.scenes import make_like, shuffle_draft, write_world
+from mmreason.grounding.refadv.scenes import cut_out_things, make_like, shuffle_draft, write_world
 from mmreason.grounding.refadv.texts import TEMPLATES, Wording, join_tokens, write_tokens
 from mmreason.grounding.refadv.things import denote
 from mmreason.grounding.refadv.variants import write_variants
@@ -61,21 +61,18 @@ def generate(*, kind: ItemKind, seed: int, count: int, knobs: Knobs = Knobs()) -
 def list_families(kind: ItemKind, knobs: Knobs) -> list[str]:
     """Families that the knobs ask for and allow. Raises ValueError where there is none."""
     drafts = IMAGE_DRAFTS if kind == "image" else VIDEO_DRAFTS
-    families = [
-        name
-        for name in knobs.families or drafts
-        if name in drafts and allows_knobs(FAMILY_LIMITS[name], knobs)
-    ]
+    asked = [name for name in knobs.families or drafts if name in drafts]
+    families = [name for name in asked if allows_knobs(name, knobs)]
     if not families:
-        limits = "; ".join(
-            f"{name} k {limit.least_k} to {limit.most_k}, n from k + {limit.more_n} to "
+        limits = [(name, find_limit(name, knobs)) for name in asked or drafts]
+        possible = "; ".join(
+            f"{name} k {limit.least_k} to {limit.most_k}, n k + {limit.more_n} to "
             f"{limit.most_n(knobs.k)}"
-            for name, limit in FAMILY_LIMITS.items()
-            if name in drafts
+            for name, limit in limits
         )
         raise ValueError(
-            f"no family makes {kind} items of k={knobs.k}, n={knobs.n} and "
-            f"families={knobs.families}; possible are {limits}"
+            f"no family makes {kind} items of k={knobs.k}, n={knobs.n}, hops={knobs.hops} and "
+            f"families={knobs.families}; possible are {possible}"
         )
     return families
 
@@ -87,11 +84,18 @@ def _generate_item(kind: ItemKind, seed: int, families: Sequence[str], knobs: Kn
     for _ in range(_TRIES):
         draft = _change_answer(rng, (IMAGE_DRAFTS | VIDEO_DRAFTS)[family](rng, knobs), answer)
         things = find_places(rng, draft.things)
-        if things is None:
+        if things is None or len(things) != knobs.n:
             continue
         draft = replace(draft, things=things)
-        if _keeps_promises(draft, answer):
+        if not _keeps_promises(draft, answer):
+            continue
+        try:
             return _write_item(rng, kind, seed, family, answer, draft, knobs)
+        except CertificateError as error:
+            # Drawn again where two things stand too close to tell; anything else is a mistake of
+            # the generator or of the certifier, and must come out.
+            if not error.only_margins:
+                raise
     raise RuntimeError(f"no {family} scene of {knobs} was found for seed {seed}")
 
 
@@ -107,13 +111,21 @@ def _change_answer(rng: random.Random, draft: Draft, answer: Answer) -> Draft:
     if answer == "one":
         return draft
     program = draft.program
+    if answer == "many" and len(program.clauses) == 1 and program.pick is None:
+        # The only descriptor must stay: another thing comes to fit it.
+        partners = {thing.partner for thing in draft.things}
+        index = rng.choice([i for i in range(1, len(draft.things)) if i not in partners])
+        things = [*draft.things]
+        things[index] = make_like(things[index], things[0])
+        if draft.things[index].event != things[0].event:
+            times = {"onset_s": things[0].onset_s, "length_s": things[0].length_s}
+            things[index] = replace(things[index], **times)
+        return replace(draft, things=things, program=replace(program, quantifier="every"))
     if answer == "many":
         # What is picked by rank is always one.
         names = [name for name in list_descriptors(program) if "." not in name]
         name = "pick" if program.pick is not None else rng.choice(names)
-        return replace(
-            draft, program=replace(delete_descriptor(program, name), quantifier="every")
-        )
+        return replace(draft, program=replace(delete_descriptor(program, name), quantifier="every"))
     # The target looks and does as one of its witnesses: every clause is still true of some.
     target, *rest = draft.things
     things = [make_like(target, rng.choice(rest)), *rest]
@@ -159,7 +171,7 @@ def _write_item(
     draft: Draft,
     knobs: Knobs,
 ) -> Item:
-    draft = shuffle_draft(rng, draft)
+    draft = shuffle_draft(rng, cut_out_things(draft) if knobs.look == "cutouts" else draft)
     program, things = draft.program, draft.things
     wording = Wording()
     if knobs.wording == "varied":
