@@ -188,11 +188,13 @@ def _in_runs(body: str, form: Form, shape: RowShape) -> Iterator[TokenFind]:
     for index, run in enumerate(runs):
         if form == "loc":
             end = runs[index + 1].start() if index + 1 < len(runs) else len(body)
-            words = re.split(r"[;\n]", body[run.end() : min(end, run.end() + 200)], maxsplit=1)[0]
+            label_text = re.split(
+                r"[;\n]", body[run.end() : min(end, run.end() + 200)], maxsplit=1
+            )[0]
         else:
             start = max(runs[index - 1].end() if index else 0, run.start() - 200)
-            words = re.split(r"[;\n]", body[start : run.start()])[-1]
-        yield _run(run, form, shape, " ".join(words.split()))
+            label_text = re.split(r"[;\n]", body[start : run.start()])[-1]
+        yield _run(run, form, shape, " ".join(label_text.split()))
 
 
 def _run(run: re.Match[str], form: Form, shape: RowShape, label: str) -> TokenFind:

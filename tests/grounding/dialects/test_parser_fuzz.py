@@ -20,8 +20,8 @@ def test_no_damaged_reply_raises_and_none_is_silent():
 @settings(max_examples=60, deadline=None)
 @given(st.text(), st.sampled_from(Dialect))
 def test_no_text_raises_and_no_result_is_silent(text, dialect):
-    found = parse_boxes(text, dialect, (640, 360))
-    assert found.boxes or found.status == "none" or found.issues
+    reading = parse_boxes(text, dialect, (640, 360))
+    assert reading.boxes or reading.status == "none" or reading.issues
 
 
 def test_no_text_that_is_made_to_cost_time_does():
