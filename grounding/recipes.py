@@ -122,7 +122,9 @@ def detect_track_choose(
     settings = {
         "recipe": "detect, track, choose",
         "detector": detector.name,
+        "detector_settings": _settings_of(detector),
         "tracker": tracker.name,
+        "tracker_settings": _settings_of(tracker),
         "phrase": phrase,
         "redetect_s": redetect_s,
         "overlap_s": overlap_s,
@@ -160,6 +162,7 @@ def concept_masks_choose(
     settings = {
         "recipe": "concept masks, choose",
         "tracker": tracker.name,
+        "tracker_settings": _settings_of(tracker),
         "phrase": phrase,
         "overlap_s": overlap_s,
     }
@@ -200,6 +203,7 @@ def seed_and_propagate(
     settings = {
         "recipe": "seed and propagate",
         "tracker": tracker.name,
+        "tracker_settings": _settings_of(tracker),
         "seed_time_s": seed_time_s,
         "seeds_px": [list(seed.box.xyxy) for seed in seeds],
         "overlap_s": overlap_s,
@@ -351,6 +355,11 @@ def _spread(tube: Tube, times_s: np.ndarray) -> Tube:
         tube, times_s=times_s, boxes_px=boxes_px, present=present, observed=observed,
         scores=scores, masks=masks,
     )  # fmt: skip
+
+
+def _settings_of(part: object) -> dict[str, Any]:
+    """Thresholds and the like, of parts that tell them."""
+    return dict(getattr(part, "settings", {}))
 
 
 def _checked_phrase(phrase: str) -> str:

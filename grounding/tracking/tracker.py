@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,7 @@ from mmreason.grounding.tracking.kalman import (
     predict_states,
     replay_gap,
     start_states,
+    to_centres,
     update_states,
 )
 from mmreason.grounding.tracking.tracklets import LEAST_LIKENESS, Tracklet, link_tracklets
@@ -35,10 +36,16 @@ LOOK_WEIGHT = 0.4
 """What looking the same is worth, where there is an encoder."""
 DIRECTION_FRAMES = 3
 """A direction is taken over so many frames."""
-LEAST_IOU = 0.2
-"""Overlap below which a sure detection is not the track's."""
-LEAST_UNSURE_IOU = 0.4
-"""The same for unsure detections."""
+LOST_WEIGHT = 0.3
+"""What not having been seen for as long as a track is followed costs."""
+LEAST_IOU = 0.5
+"""Overlap with the prediction below which a detection is not the track's in the first rounds."""
+LEAST_NEAR_IOU = 0.2
+"""The same in the last round, where boxes are made wider."""
+MOST_SIGMAS = 3.0
+"""So far from the prediction, in its standard deviations, a detection is the track's."""
+LEAST_GATE_SIZES = 0.2
+"""But so far in any case, in sizes of the object: a detector may be off by more than usual."""
 MOST_MARGIN_SIZES = 0.75
 """How much wider boxes may be made in the last round, in sizes of the object."""
 MOST_REPLAYED = 50
@@ -70,7 +77,7 @@ class KalmanTracker:
     fewer."""
     least_density: float = 0.4
     """And by being observed in this share of the frames looked at from its first to its last."""
-    lost_s: float = 0.6
+    lost_s: float = 0.4
     """How long a track is predicted while nothing is seen of it."""
     longest_gap_s: float = 3.0
     """After a longer absence an object counts as another."""
@@ -84,6 +91,12 @@ class KalmanTracker:
     @property
     def name(self) -> str:
         return "kalman" if self.encoder is None else "kalman with looks"
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """Everything but the encoder."""
+        names = [field.name for field in fields(self) if field.name != "encoder"]
+        return {name: getattr(self, name) for name in names}
 
     def track(self, frames: FrameBatch, seeds: Sequence[Sequence[Detection]]) -> tuple[Tube, ...]:
         """See `Tracker.track`. Raises ValueError where seeds and frames do not go together."""
@@ -107,7 +120,7 @@ class KalmanTracker:
             return ()
         # Between two looks nothing can be missed: no limit of time is shorter than that.
         interval_s = float(np.median(np.diff(times_s[looked]))) if looked.sum() > 1 else 0.0
-        follower = _Follower(self, times_s, seeds, looks, lost_s=max(self.lost_s, 2.5 * interval_s))
+        follower = _Follower(self, times_s, seeds, looks, interval_s)
         for frame in np.flatnonzero(looked):
             follower.step(int(frame))
         pieces = self._confirm(follower.tracklets, looked)
@@ -142,11 +155,12 @@ class _Follower:
         times_s: np.ndarray,
         seeds: Sequence[Sequence[Detection]],
         looks: Sequence[np.ndarray] | None,
-        lost_s: float,
+        interval_s: float,
     ) -> None:
         self.tracklets: list[Tracklet] = []
         self._settings, self._times_s, self._seeds, self._looks = settings, times_s, seeds, looks
-        self._lost_s = lost_s
+        self._interval_s = interval_s
+        self._lost_s = max(settings.lost_s, 2.5 * interval_s)
         # Tracks that are still followed: index of the tracklet, and the filter now and as it was
         # after the last observation, one row each.
         self._active: list[int] = []
@@ -193,13 +207,17 @@ class _Follower:
         direction = score_directions(np.array(earlier_px), np.array(latest_px), boxes_px)
         # Directions are -0.5..0.5: shifted, so that no gain is negative.
         gain = overlap + DIRECTION_WEIGHT * (direction + 0.5)
-        return gain, overlap >= LEAST_IOU
+        # A track that is seen now goes before one that is only predicted.
+        last_s = np.array([self._times_s[piece.frames[-1]] for piece in pieces])
+        unseen = (self._clock_s - last_s - self._interval_s) / self._lost_s
+        gain -= LOST_WEIGHT * unseen.clip(0, 1)[:, None]
+        return gain.clip(1e-6), overlap >= LEAST_IOU
 
     def _by_motion_unsure(
         self, tracks: np.ndarray, boxes_px: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         overlap = pairwise_iou(self._states.boxes_px[tracks], boxes_px)
-        return overlap, overlap >= LEAST_UNSURE_IOU
+        return overlap, overlap >= LEAST_IOU
 
     def _by_nearness(
         self, tracks: np.ndarray, boxes_px: np.ndarray
@@ -216,7 +234,10 @@ class _Follower:
             _buffered_iou(boxes, margin, boxes_px) for boxes in (latest_px, states.boxes_px)
         ]
         overlap = np.maximum(*overlaps)
-        return overlap, overlap >= LEAST_IOU
+        apart = to_centres(boxes_px)[None, :, :2] - states.mean[:, None, :2, 0]
+        away = np.linalg.norm(apart, axis=2)
+        gate = np.maximum(MOST_SIGMAS * unsure, LEAST_GATE_SIZES * sizes)
+        return overlap, (overlap >= LEAST_NEAR_IOU) & (away <= gate[:, None])
 
     def _compare_looks(self, tracks: np.ndarray, looks: np.ndarray) -> np.ndarray:
         """Cosines (n, m) of tracks and detections."""

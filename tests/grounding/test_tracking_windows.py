@@ -111,6 +111,8 @@ def test_identities_go_through_windows_and_the_choice_is_over_all_times():
     assert max(video.reads) <= 20 and chooser.frames == [8]
     assert result.frames_used == 108 and not result.notes
     assert result.settings["detector"] == "scripted" and result.settings["tracker"] == "kalman"
+    assert result.settings["detector_settings"]["miss_rate"] == 0.1
+    assert result.settings["tracker_settings"]["longest_gap_s"] == 3.0
 
 
 def test_looking_once_a_second_finds_late_arrivals():
