@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mmreason.grounding.boxes import Box
+
+LONGEST_SIDE_PX = 16_384
+"""Of the frame of a mask that is read from a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,24 @@ class Mask:
                 f"runs of a mask must be positive and add up to {width} x {height} pixels, "
                 f"got {len(self.counts)} that add up to {sum(self.counts)}"
             )
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Mask:
+        """What `to_dict` wrote. Raises ValueError for anything else and for a side above
+        `LONGEST_SIDE_PX`."""
+        if not isinstance(value, Mapping) or not {"size_px", "counts"} <= set(value):
+            raise ValueError("a mask is an object with size_px and counts")
+        size, counts = value["size_px"], value["counts"]
+        for name, numbers in (("size_px", size), ("counts", counts)):
+            if not isinstance(numbers, list | tuple) or not all(type(n) is int for n in numbers):
+                raise ValueError(f"{name} of a mask is a list of whole numbers")
+        if len(size) != 2 or not all(1 <= side <= LONGEST_SIDE_PX for side in size):
+            raise ValueError(f"size_px of a mask is two sides of 1 to {LONGEST_SIDE_PX} pixels")
+        return cls((size[0], size[1]), tuple(counts))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {"size_px": list(self.size_px), "counts": list(self.counts)}
 
     @classmethod
     def from_array(cls, pixels: np.ndarray) -> Mask:

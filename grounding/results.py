@@ -8,17 +8,20 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from mmreason.grounding.boxes import Box
+from mmreason.grounding.spaces import Transform
 from mmreason.grounding.tubes import Tube
 from mmreason.video.types import Span
 
-ScoreKind = Literal["detector", "agreement", "token probability", "calibrated"]
-"""What a score is: a detector's own, the share of looks that agree, a probability of the text, or
-one that was fitted to how often such targets are right."""
+ScoreKind = Literal["detector", "agreement", "token probability", "stated", "calibrated"]
+"""What a score is: a detector's own, the share of looks that agree, a probability of the text, a
+number that a model wrote beside its box, or one that was fitted to how often such targets are
+right."""
 
 IssueKind = Literal[
     "repaired",
     "cut",
     "dropped_box",
+    "dropped_span",
     "clipped_box",
     "merged_box",
     "swapped_corners",
@@ -26,6 +29,7 @@ IssueKind = Literal[
     "no_box",
     "unsure",
     "skipped",
+    "picked",
     "budget",
     "unchecked",
     "failed",
@@ -75,6 +79,8 @@ class Target:
     box: Box | None = None
     """In pixels of the original frame, at `Grounding.frame_time_s`; None where only a tube is
     known and the object is not to be seen in that frame."""
+    point_px: tuple[float, float] | None = None
+    """(x, y) in pixels of the original frame, where a model points instead."""
     label: str = ""
     """The model's or detector's word for it, empty where there is none."""
     tube: Tube | None = None
@@ -91,6 +97,7 @@ class Target:
         """JSON types only."""
         return {
             "box_px": None if self.box is None else list(self.box.xyxy),
+            "point_px": None if self.point_px is None else list(self.point_px),
             "label": self.label,
             "tube": None if self.tube is None else self.tube.to_dict(),
             "span": None if self.span is None else self.span.to_list(),
@@ -146,12 +153,14 @@ class Grounding:
     """Presentation time of the frame that boxes are in; None for an image."""
     size_px: tuple[int, int] | None = None
     """(width, height) of the original frame."""
+    transform: Transform | None = None
+    """From the original frame to the one that the model saw; boxes are in the original already."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Everything that moves the result: model, prompt hash, dialect, size shown, frame times."""
     steps: tuple[Mapping[str, Any], ...] = ()
     """The trace: what was done, one JSON object a step, in order."""
-    cost: Mapping[str, float] = field(default_factory=dict)
-    """What was spent: frames, calls, tokens, seconds."""
+    cost: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """What was spent: frames, calls, tokens, seconds. No part of what a result is compared by."""
 
     def __post_init__(self) -> None:
         count_fits = {
@@ -188,7 +197,14 @@ class Grounding:
             "expression": self.expression,
             "frame_time_s": self.frame_time_s,
             "size_px": None if self.size_px is None else list(self.size_px),
+            "transform": None if self.transform is None else self.transform.to_dict(),
             "settings": dict(self.settings),
             "steps": [dict(step) for step in self.steps],
             "cost": dict(self.cost),
         }
+
+    def _repr_html_(self) -> str:
+        """A page without crops, in a notebook."""
+        from mmreason.grounding.drawing.page import grounding_fragment
+
+        return grounding_fragment(self)

@@ -35,15 +35,15 @@ def annotate(
         if not picked:
             continue
         palette = sv.ColorPalette([sv.Color(*colours[i]) for i in picked])
-        detections = sv.Detections(
-            xyxy=np.array([boxes[i].xyxy for i in picked], np.float32),
-            class_id=np.arange(len(picked)),
-        )
         look = {"color": palette, "color_lookup": sv.ColorLookup.CLASS}
-        scene = annotator_type(thickness=thickness, **look).annotate(scene, detections)
         named = [n for n, i in enumerate(picked) if labels[i]]
+        corners_px = np.array([boxes[i].xyxy for i in picked], np.float32)
+        # The class says which colour: it is the place in the palette.
+        everything = sv.Detections(xyxy=corners_px, class_id=np.arange(len(picked)))
+        scene = annotator_type(thickness=thickness, **look).annotate(scene, everything)
         if named:
-            names = [labels[picked[n]] for n in named]
             writer = sv.LabelAnnotator(text_scale=scale, text_color=sv.Color.WHITE, **look)
-            scene = writer.annotate(scene, detections[named], labels=names)
+            with_label = sv.Detections(xyxy=corners_px[named], class_id=np.array(named))
+            texts = [labels[picked[n]] for n in named]
+            scene = writer.annotate(scene, with_label, labels=texts)
     return np.ascontiguousarray(scene[..., ::-1])

@@ -1,4 +1,4 @@
-"""Boxes with labels on a picture: a plain way of our own, and the annotators of supervision."""
+"""Boxes with labels, and masks, on a picture: a plain way of our own, and supervision's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from mmreason.grounding.boxes import Box
+from mmreason.grounding.masks import Mask
 from mmreason.video.plain_text import show_line
 
 DrawingStyle = Literal["plain", "supervision"]
@@ -27,6 +28,8 @@ BOX_COLOURS: tuple[Colour, ...] = (
 )
 """Of boxes side by side, in turn."""
 _MOST_LABEL_CHARACTERS = 60
+_MASK_INK = 0.4
+"""How much of the colour a pixel of a mask takes."""
 
 
 def draw_boxes(
@@ -81,6 +84,32 @@ def draw_boxes(
     for i in visible:
         if texts[i]:
             _draw_label(drawn, boxes[i], texts[i], colours[i])
+    return drawn
+
+
+def draw_masks(
+    pixels: np.ndarray, masks: Sequence[Mask], colours: Sequence[Colour] = ()
+) -> np.ndarray:
+    """A copy of `pixels`, uint8 (H, W, 3) RGB, with the pixels of each mask tinted. Raises
+    ValueError for a mask of another size.
+
+    Example:
+        >>> mask = Mask.from_array(np.array([[True, False]]))
+        >>> draw_masks(np.zeros((1, 2, 3), np.uint8), [mask], [(200, 0, 100)]).tolist()
+        [[[80, 0, 40], [0, 0, 0]]]
+    """
+    drawn = pixels.copy()
+    height, width = pixels.shape[:2]
+    colours = colours or [BOX_COLOURS[i % len(BOX_COLOURS)] for i in range(len(masks))]
+    for mask, colour in zip(masks, colours, strict=True):
+        if mask.size_px != (width, height):
+            raise ValueError(
+                f"a mask of {mask.size_px[0]} x {mask.size_px[1]} pixels does not fit a picture of "
+                f"{width} x {height}"
+            )
+        inside = mask.to_array()
+        tint = (1 - _MASK_INK) * drawn[inside] + _MASK_INK * np.array(colour)
+        drawn[inside] = tint.round().astype(np.uint8)
     return drawn
 
 

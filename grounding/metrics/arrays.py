@@ -29,12 +29,11 @@ def box_array(boxes: Sequence[Box] | ArrayLike) -> np.ndarray:
         array = array.reshape(0, 4)
     if array.ndim != 2 or array.shape[1] != 4:
         raise ValueError(f"boxes must have shape (n, 4), xyxy in pixels, got {array.shape}")
-    # The difference is not finite where either edge is not, so that one test finds all.
-    with np.errstate(invalid="ignore"):
+    # A side is no number from 0 on where either of its ends is none: one look finds all.
+    with np.errstate(invalid="ignore", over="ignore"):
         sides_px = array[:, 2:] - array[:, :2]
-    bad = ~(sides_px >= 0) | np.isinf(array[:, 2:]) | np.isinf(array[:, :2])
-    if bad.any():
-        row = int(bad.any(axis=1).argmax())
+    if array.size and not (sides_px.min() >= 0 and sides_px.max() < np.inf):
+        row = int((~((sides_px >= 0) & (sides_px < np.inf)).all(axis=1)).argmax())
         raise ValueError(
             f"boxes must be finite and not end before they start: row {row} is "
             f"{array[row].tolist()}"

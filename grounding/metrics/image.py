@@ -225,7 +225,7 @@ def mean_by_group(
     names = np.array(groups, object)
     means = {}
     for name in sorted(set(groups)):
-        rows = np.flatnonzero(names == name)
+        rows = np.flatnonzero(names == name).tolist()
         own_clusters = None if clusters is None else [clusters[i] for i in rows]
         means[name] = cluster_bootstrap(array[rows], own_clusters)
     return means

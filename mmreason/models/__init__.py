@@ -66,11 +66,11 @@ def load(
 ) -> TransformersModel | NanoModel | EndpointModel:
     """Load a video-language model, or connect to one.
 
-    `name_or_path` is "nano" or "nano-reinforced" (packaged), a folder, or a Hugging Face name,
-    which is looked for in the local cache first and on the hub second. Weights that know scripted
-    worlds only, such as those two, come behind a guard (`nano_model.py`). `device_map`, `dtype` and
-    `attn_implementation` go to `from_pretrained` as they are; with "auto" a model as small as nano
-    computes in float32 on a CPU, which is several times as fast there.
+    `name_or_path` is "nano", "nano-reinforced" or "nano-grounding" (packaged), a folder, or a
+    Hugging Face name, which is looked for in the local cache first and on the hub second. Weights
+    that know scripted worlds only, such as these, come behind a guard (`nano_model.py`).
+    `device_map`, `dtype` and `attn_implementation` go to `from_pretrained` as they are; with "auto"
+    a model as small as nano computes in float32 on a CPU, which is several times as fast there.
 
     Or it is the URL of an OpenAI-compatible server, up to and including `/v1`. `served_model` is
     the name of one of its models, needed where it has several; `api_key` is sent to it and kept

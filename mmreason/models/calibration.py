@@ -25,6 +25,7 @@ class ReplyKind(StrEnum):
     QUESTION = auto()
     CAPTION = auto()
     BOX = auto()
+    TUBE = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,10 @@ from mmreason.video.plain_text import show_line
 
 PACKAGED = {
     name: Path(__file__).resolve().parent / name.replace("-", "_")
-    for name in ("nano", "nano-reinforced")
+    for name in ("nano", "nano-reinforced", "nano-grounding")
 }
-"""Models that come with mmreason: as trained on scripted worlds, and reinforced on crowded frames
-of them afterwards."""
+"""Models that come with mmreason: as trained on scripted worlds, reinforced on crowded frames of
+them afterwards, and taught to find things by referring expressions."""
 NANO_FOLDER = PACKAGED["nano"]
 HUB_TIMEOUT_S = 10.0
 CLIP_RECIPE = "mmreason.json"

@@ -27,6 +27,7 @@ from mmreason.models.base import (
 )
 from mmreason.models.calibration import Calibration, ReplyKind
 from mmreason.models.hf import TransformersModel
+from mmreason.models.nano_expressions import understand_referring
 from mmreason.models.nano_guard import why_outside
 from mmreason.models.nano_questions import (
     NotTaught,
@@ -162,10 +163,24 @@ class NanoModel:
         if text == prompts.caption:
             return _Plan((_one_turn(frames, text),), ReplyKind.CAPTION)
         if text.startswith(start) and text.endswith(end):
-            name = understand_expression(text[len(start) : len(text) - len(end)])
+            expression = text[len(start) : len(text) - len(end)]
+            # Who was taught to track was taught expressions, too.
+            name = (
+                understand_referring(expression, moving=False)
+                if prompts.track
+                else understand_expression(expression)
+            )
             if isinstance(name, NotTaught):
                 return _Plan((), declined=name.reason)
             return _Plan((_one_turn(frames, prompts.find(name)),), ReplyKind.BOX)
+        if prompts.track:
+            start, end = prompts.track.split("{expression}")
+            if text.startswith(start) and text.endswith(end):
+                expression = text[len(start) : len(text) - len(end)]
+                name = understand_referring(expression, moving=True)
+                if isinstance(name, NotTaught):
+                    return _Plan((), declined=name.reason)
+                return _Plan((_one_turn(frames, prompts.follow(name)),), ReplyKind.TUBE)
         question, *options = text.split("\n")
         taught = understand_question(question)
         if isinstance(taught, NotTaught):
@@ -196,7 +211,7 @@ class NanoModel:
         if plan.kind is ReplyKind.CAPTION:
             text = whole_sentences(text)
             is_one = is_caption(text)
-        elif plan.kind is ReplyKind.BOX:
+        elif plan.kind in (ReplyKind.BOX, ReplyKind.TUBE):
             is_one = is_box_list(text)
         else:
             assert taught is not None

@@ -26,6 +26,8 @@ NEEDED = (
     "mmreason/models/nano/model.safetensors",
     "mmreason/models/nano/tokenizer.json",
     "mmreason/models/nano/chat_template.jinja",
+    "mmreason/models/nano_grounding/config.json",
+    "mmreason/models/nano_grounding/model.safetensors",
     "mmreason/models/nano_reinforced/config.json",
     "mmreason/models/nano_reinforced/model.safetensors",
     "mmreason/evaluation/public/page.html",

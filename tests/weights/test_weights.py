@@ -357,6 +357,7 @@ def test_the_page_has_the_hashes_of_what_lies_in_wheels() -> None:
     ocr, ears = (Path(module.__file__ or "").parent for module in (rapidocr, faster_whisper))
     for path in (
         models / "nano" / "model.safetensors",
+        models / "nano_grounding" / "model.safetensors",
         models / "nano_reinforced" / "model.safetensors",
         ocr / "models" / "PP-OCRv6_det_small.onnx",
         ocr / "models" / "PP-OCRv6_rec_small.onnx",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
 from mmreason.training.nano.outside import OutsideKinds
 from mmreason.types import UsageError
@@ -58,6 +59,21 @@ class Stage:
     """Share of steps that learn from `dialogues`; `image_share` is of the others."""
     drill_share: float = 0.0
     """Share of steps that learn decisions on short made-up lists, of the same."""
+    grounding_share: float = 0.0
+    """Share of the other steps that learn to locate and to track by expressions
+    (`grounding_examples.py`); `image_share` is of them, too."""
+    grounding_k: tuple[int, ...] = (1, 2)
+    """Descriptors of such an expression; one that stands twice is drawn twice as often."""
+    grounding_n: tuple[int, ...] = (4, 6)
+    """Things in a scene."""
+    still_expressions: int = 5
+    """Asked of one frame, at most."""
+    clip_expressions: int = 2
+    """Asked of one clip, at most."""
+    grounding_stills: tuple[str, ...] = ("attribute",)
+    """Families of Ref-Adv of single frames."""
+    grounding_clips: tuple[str, ...] = ("motion", "order")
+    """Families of clips."""
     drill_levels: tuple[int, ...] = (0,)
     """Of such lists (`navigation/exercises.py`); one that stands twice is drawn twice as often."""
 
@@ -92,6 +108,11 @@ class NanoConfig:
     auxiliary_weight: float = 0.5
     """Weight of the dense targets: what every visual token shows."""
     checkpoint_every: int = 200
+    compute: Literal["bfloat16", "float32"] = "bfloat16"
+    """Of forward, backward and Muon. float32 is many times faster on processors without
+    bfloat16."""
+    freeze_vision: bool = False
+    """Whether the vision tower stays as it is."""
     drill_tokens: int = 6144
     """Tokens of a batch of made-up lists, about."""
     dialogues: str | None = None

@@ -79,6 +79,16 @@ def box_prompt(expression: str) -> str:
     return f"Locate the {expression}. Output its bbox in JSON."
 
 
+def to_thousandths(box: Box) -> list[int]:
+    """Coordinates 0..1000 in steps of ten.
+
+    Example:
+        >>> to_thousandths((0.1234, 0.2, 0.5, 1.0))
+        [120, 200, 500, 1000]
+    """
+    return [round(v * 100) * 10 for v in box]
+
+
 def box_answer(box: Box | None, label: str) -> str:
     """Qwen3-VL's answer format, coordinates 0-1000 in steps of ten (0.8 to 1.4 pixels of nano's
     frame); None is told as an empty list.
@@ -87,9 +97,7 @@ def box_answer(box: Box | None, label: str) -> str:
         >>> box_answer(None, "red star")
         '```json\\n[]\\n```'
     """
-    answers = (
-        [] if box is None else [{"bbox_2d": [round(v * 100) * 10 for v in box], "label": label}]
-    )
+    answers = [] if box is None else [{"bbox_2d": to_thousandths(box), "label": label}]
     return f"```json\n{json.dumps(answers)}\n```"
 
 
@@ -107,11 +115,11 @@ def make_image_example(rng: random.Random, config: NanoConfig, stage: Stage) -> 
         pairs = (*pairs, *_attribute_swap_dialogue(rng, world, moment))
     drawing = draw_frame(world, time_s, config.size_px)
     # An empty span: a single frame shows no motion that could be learnt.
-    labels, targets = _dense(
+    labels, targets = dense_targets(
         world, [time_s], [drawing.coverage], Span(scene.start_s, scene.start_s)
     )
     return Example(
-        frames=_weather(rng, drawing.pixels[None]),
+        frames=weather(rng, drawing.pixels[None]),
         times_s=(0.0,),
         is_image=True,
         labels=labels,
@@ -136,11 +144,11 @@ def make_clip_example(rng: random.Random, config: NanoConfig, stage: Stage) -> E
     candidates = make_questions(world, span, seed=rng.randrange(1 << 30), least_s=least_s)
     pairs = [(CAPTION_PROMPT, write_caption(world, span, least_s=least_s))]
     pairs += [_ask(rng, q) for q in _balanced(rng, candidates, config.questions)]
-    labels, targets = _dense(world, times_s, [d.coverage for d in drawings], span)
+    labels, targets = dense_targets(world, times_s, [d.coverage for d in drawings], span)
     # Clips come from anywhere in a video: the stamps that the model reads may be large.
     offset_s = rng.choice((0.0, rng.uniform(0, 60), rng.uniform(0, 7200)))
     return Example(
-        frames=_weather(rng, np.stack([d.pixels for d in drawings])),
+        frames=weather(rng, np.stack([d.pixels for d in drawings])),
         times_s=tuple(t + offset_s for t in times_s),
         is_image=False,
         labels=labels,
@@ -256,7 +264,7 @@ def describe_still(world: World, time_s: float) -> str:
     return f"{names}." + (f" the word {word} is on the screen." if word else "")
 
 
-def _dense(
+def dense_targets(
     world: World, times_s: list[float], coverages: list[np.ndarray], span: Span
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What each visual token (16x16 pixels, two frames) shows: classes and the actor's box."""
@@ -298,7 +306,7 @@ def _dense(
     return labels, targets
 
 
-def _weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:
+def weather(rng: random.Random, frames: np.ndarray) -> np.ndarray:
     """Small changes of light and grain, such as encoding leaves behind."""
     noise = np.random.default_rng(rng.randrange(1 << 32))
     gain, lift, grain = rng.uniform(0.92, 1.06), rng.uniform(-6, 6), rng.uniform(0, 4)

@@ -1,7 +1,8 @@
 """One training step of nano: forward over a packed batch, losses, and the two optimisers.
 
-Weights are kept in float32 and computed in bfloat16. Beside the answers, throw-away heads learn
-what every visual token shows (shape, colour, pattern, size, motion, box).
+Weights are kept in float32 and computed in a copy, in bfloat16 where the config says nothing else.
+Beside the answers, throw-away heads learn what every visual token shows (shape, colour, pattern,
+size, motion, box).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import repeat_kv
 from mmreason.models.packed_attention import attend_packed, batch_equal_segments
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.examples import LABELS
+from mmreason.training.nano.muon import Float32Muon
 from mmreason.training.nano.packing import IGNORED, PackedBatch
 
 BLOCK_ATTENTION = "mmreason_block"
@@ -68,27 +70,30 @@ class ModelWithHeads(nn.Module):
 
 
 class Learner(nn.Module):
-    """The model and its heads in float32, a bfloat16 copy that computes, and the optimisers."""
+    """The model and its heads in float32, a copy that computes, and the optimisers."""
 
     def __init__(self, model: Qwen3VLForConditionalGeneration, config: NanoConfig) -> None:
         super().__init__()
         self.config = config
         self.master = ModelWithHeads(model, config.architecture.text_width)
         # Small updates would vanish in bfloat16, so it only computes.
-        self.fast = copy.deepcopy(self.master).to(torch.bfloat16)
+        self.fast = copy.deepcopy(self.master).to(getattr(torch, config.compute))
         # Clips of a batch have equal lengths: their attention is one batched call.
         batch_equal_segments(self.fast.model.model.visual)
+        self.fast.model.model.visual.requires_grad_(not config.freeze_vision)
         self.fast.model.model.language_model.config._attn_implementation = BLOCK_ATTENTION
         matrices, vectors = [], []
         for name, parameter in self.master.named_parameters():
             # Muon is for matrices that map activations; tables and heads are AdamW's.
             is_matrix = parameter.ndim == 2 and "embed" not in name and "heads" not in name
             (matrices if is_matrix else vectors).append(parameter)
-        self.muon = torch.optim.Muon(
-            matrices,
-            lr=config.matrix_lr,
-            weight_decay=config.weight_decay,
-            adjust_lr_fn="match_rms_adamw",
+        decay = config.weight_decay
+        self.muon = (
+            Float32Muon(matrices, lr=config.matrix_lr, weight_decay=decay)
+            if config.compute == "float32"
+            else torch.optim.Muon(
+                matrices, lr=config.matrix_lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+            )
         )
         self.adamw = torch.optim.AdamW(
             vectors, lr=config.other_lr, weight_decay=0.0, betas=(0.9, 0.98)
@@ -106,7 +111,7 @@ class Learner(nn.Module):
         """Learn from one batch; returns losses and accuracies as plain numbers."""
         loss, report = self.loss(batch)
         loss.backward()
-        # Gradients are computed in bfloat16 and taken over by the float32 weights that learn.
+        # Gradients are computed in the copy and taken over by the float32 weights that learn.
         # One after the other, so that both sets of gradients are never whole in memory.
         for slow, quick in zip(self.master.parameters(), self.fast.parameters(), strict=True):
             slow.grad = None if quick.grad is None else quick.grad.float()
@@ -127,7 +132,7 @@ class Learner(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Copy the float32 weights into the bfloat16 copy."""
+        """Take the float32 weights over into the copy that computes."""
         for slow, quick in zip(self.master.parameters(), self.fast.parameters(), strict=True):
             quick.copy_(slow)
 

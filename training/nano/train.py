@@ -32,6 +32,7 @@ from mmreason.training.nano.architecture import (
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.dialogues import Dialogues, draw_exercise_batch
 from mmreason.training.nano.examples import make_clip_example, make_image_example
+from mmreason.training.nano.grounding_examples import PROMPTS, make_still_example, make_tube_example
 from mmreason.training.nano.learner import Learner
 from mmreason.training.nano.packing import PackedBatch, pack_examples
 from mmreason.types import UsageError
@@ -66,6 +67,8 @@ class Batches(Dataset):
             return draw_exercise_batch(rng, config.drill_tokens, stage, self.tokenizer)
         images = random.Random(f"kind/{config.seed}/{step}").random() < stage.image_share
         make = make_image_example if images else make_clip_example
+        if random.Random(f"grounding/{config.seed}/{step}").random() < stage.grounding_share:
+            make = make_still_example if images else make_tube_example
         n = config.image_batch if images else config.clip_batch
         # One seed an example: a batch needs nothing of those before it.
         seeds = (f"nano/{config.seed}/{step}/{index}" for index in range(n))
@@ -246,6 +249,8 @@ def _save(
         "reads_options": False,
         "trained_steps": steps_before + step,
     }
+    if any(stage.grounding_share for stage in learner.config.stages):
+        recipe["prompts"] = {"track": PROMPTS.track}
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
     # New weights are not calibrated: the file says so.
     Calibration({}).save(out / "model" / SCRIPTED_WORLD)

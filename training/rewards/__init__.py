@@ -18,6 +18,7 @@ from mmreason.training.rewards.evidence import evidence_place, evidence_time
 from mmreason.training.rewards.navigation import location, longvideo_r1, longvideo_r1_published
 from mmreason.training.rewards.reading import from_answer, from_turns
 from mmreason.training.rewards.spans import time_r1, union_tiou
+from mmreason.training.rewards.tubes import tube_viou
 from mmreason.training.rewards.types import Frame, Mark, Reward, Trajectory, Truth
 
 __all__ = [
@@ -48,5 +49,6 @@ __all__ = [
     "text_overlap",
     "time_r1",
     "tool_bonus",
+    "tube_viou",
     "union_tiou",
 ]

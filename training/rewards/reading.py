@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from mmreason.grounding import Box, GroundingStatus, parse_boxes
+from mmreason.grounding import Box, GroundingStatus, parse_boxes, parse_tubes
 from mmreason.language.answer_reading import TEXT_LIMIT
 from mmreason.language.markup import tagged_answer
 from mmreason.language.refusals import declines_to_answer
@@ -25,6 +25,8 @@ ANSWER_LIMIT = TEXT_LIMIT
 CHAIN_LIMIT = 200_000
 """Characters of a chain of thought in which citations are looked for."""
 MARK_LIMIT = 100
+TUBE_LIMIT = 1000
+"""Boxes of a tube; a text of more is read as none, or boxes behind the limit would be free."""
 
 _TIME = r"((?:\d{1,3}:)?\d{1,3}:\d\d(?:\.\d{1,15})?|\d{1,7}(?:\.\d{1,15})?)"
 _UNIT = r"\s{0,3}(?:seconds?|secs?|s)?\s{0,3}"
@@ -56,6 +58,7 @@ def from_turns(
         turns=turns,
         spans=read_spans(answer),
         boxes=None if frame is None else read_boxes(answer, frame),
+        tube=None if frame is None else read_tube(answer, frame),
         marks=() if frame is None else read_marks("\n".join(turns)[:CHAIN_LIMIT], frame),
         tokens_out=tokens_out,
     )
@@ -126,6 +129,28 @@ def read_boxes(text: str, frame: Frame) -> tuple[Box, ...] | None:
     where nothing can be read."""
     read = parse_boxes(text, frame.dialect, frame.size_px, seen_size_px=frame.seen_size_px)
     return read.boxes or (() if read.status is GroundingStatus.NONE else None)
+
+
+def read_tube(text: str, frame: Frame) -> tuple[Mark, ...] | None:
+    """Boxes with their times in seconds, of all tubes that the text gives; `()` where the text says
+    that there is none, None where nothing can be read.
+
+    Example:
+        >>> text = '{"boxes": {"1.5": [0, 0, 500, 500]}}'
+        >>> read_tube(text, Frame(size_px=(200, 100)))[0].time_s
+        1.5
+    """
+    read = parse_tubes(text, frame.dialect, frame.size_px, seen_size_px=frame.seen_size_px)
+    if not read.targets:
+        return () if read.status is GroundingStatus.NONE else None
+    tubes = [target.tube for target in read.targets if target.tube is not None]
+    marks = [
+        Mark(float(time_s), Box(*(float(value) for value in row)))
+        for tube in tubes
+        for time_s, row, present in zip(tube.times_s, tube.boxes_px, tube.present, strict=True)
+        if present
+    ]
+    return tuple(marks) if len(marks) <= TUBE_LIMIT else None
 
 
 def read_marks(text: str, frame: Frame) -> tuple[Mark, ...]:

@@ -67,6 +67,8 @@ class Trajectory:
     that nothing readable was said."""
     boxes: tuple[Box, ...] | None = None
     """Boxes given as the answer, in pixels of the original frame; `()` and None as for `spans`."""
+    tube: tuple[Mark, ...] | None = None
+    """Boxes of one object through time, given as the answer; `()` and None as for `spans`."""
     marks: tuple[Mark, ...] = ()
     """Evidence cited with a time and a place."""
     visits: tuple[NodeId, ...] = ()
@@ -103,8 +105,13 @@ class Truth:
     """Every box wanted, in pixels of the original frame; `()` says that there is nothing to box."""
     marks: tuple[Mark, ...] | None = None
     """Annotated boxes with their times; several may have one time."""
+    tube: tuple[Mark, ...] | None = None
+    """Where the one object wanted is, one box a time; `()` says that it is not in the video."""
+    tube_times_s: tuple[float, ...] = ()
+    """All times at which that is known, rising: it is absent at those that `tube` does not have.
+    Needed with `tube`."""
     frame: Frame | None = None
-    """Needed with `boxes` and `marks`."""
+    """Needed with `boxes`, `marks` and `tube`."""
     tree: Tree | None = None
     """The tree that the visits of a trajectory are nodes of."""
 
@@ -119,10 +126,20 @@ class Truth:
             raise UsageError(f"duration_s must be a positive time, got {self.duration_s}")
         if any(span.duration_s <= 0 for span in self.spans or ()):
             raise UsageError(f"true spans must have a length, got {self.spans}")
-        boxes = [*(self.boxes or ()), *(mark.box for mark in self.marks or ())]
+        marks = (*(self.marks or ()), *(self.tube or ()))
+        boxes = [*(self.boxes or ()), *(mark.box for mark in marks)]
         if any(box.area_px2 <= 0 for box in boxes):
             raise UsageError("true boxes must have an area; leave out what cannot be seen")
-        if self.frame is None and (self.boxes is not None or self.marks is not None):
+        if list(self.tube_times_s) != sorted(set(self.tube_times_s)):
+            raise UsageError(f"tube_times_s must rise, got {self.tube_times_s}")
+        unknown_s = {mark.time_s for mark in self.tube or ()} - set(self.tube_times_s)
+        if unknown_s or (self.tube is not None and not self.tube_times_s):
+            raise UsageError(
+                "a true tube needs tube_times_s, with the times of all of its boxes; "
+                f"missing {sorted(unknown_s)}"
+            )
+        located = (self.boxes, self.marks, self.tube)
+        if self.frame is None and any(value is not None for value in located):
             raise UsageError("true boxes need the frame they are in: give frame=Frame(size_px=...)")
 
 

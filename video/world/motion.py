@@ -1,5 +1,5 @@
-"""Where an actor is, what colour it has and whether it is there, at a time. Pure functions of the
-script.
+"""Where an actor is, what colour it has and whether it is there, at a time of the script. Pure
+functions of the script.
 
 Positions are in frame heights (both axes), so that shapes keep their form on any canvas.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from mmreason.video.types import Span
-from mmreason.video.world.script import RADIUS, Actor, Colour, Event, Scene, World
+from mmreason.video.world.script import Actor, Colour, Event, Motion, Scene, World
 from mmreason.video.world.shapes import touching_distance
 
 DIRECTION = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
@@ -25,27 +25,67 @@ def actor_position(world: World, scene: Scene, actor: Actor, time_s: float) -> t
         if event.actor == actor.id and event.kind in ("touch", "occlude"):
             return _towards(world, scene, actor, event, time_s)
     x, y = actor.x * world.aspect, actor.y
-    # How much of the scene is over, 0..1.
-    done = min(1.0, max(0.0, (time_s - scene.start_s) / (scene.end_s - scene.start_s)))
     motion = actor.motion
     if motion.kind in DIRECTION:
         dx, dy = DIRECTION[motion.kind]
+        done = _progress(scene, motion, time_s)
         return x + dx * motion.travel * done, y + dy * motion.travel * done
     if motion.kind in ("enter", "leave"):
-        radius = RADIUS[actor.size]
+        radius = scene.radius(actor)
         # A little more than the radius, so that nothing of it shows at the edge.
         outside = -1.2 * radius if motion.side == "left" else world.aspect + 1.2 * radius
-        # Comes in over the first part of the scene, then stays; `leave` is the same backwards.
-        away = max(0.0, 1 - done / ENTER_SHARE)
-        if motion.kind == "leave":
-            away = max(0.0, 1 - (1 - done) / ENTER_SHARE)
-        return x + (outside - x) * away, y
-    turn = 2 * math.pi * (time_s - scene.start_s) / motion.period_s
+        return x + (outside - x) * _share_outside(scene, motion, time_s), y
+    turn = 2 * math.pi * _moving_s(scene, motion, time_s) / motion.period_s
     if motion.kind == "circle":
         return x + 0.16 * math.cos(turn), y + 0.16 * math.sin(turn)
     if motion.kind == "bounce":
         return x, y - 0.3 * abs(math.sin(turn / 2))
     return x, y
+
+
+def _progress(scene: Scene, motion: Motion, time_s: float) -> float:
+    """How much of a motion is over, 0..1: of the whole scene where it has no times of its own."""
+    onset_s = motion.onset_s or 0.0
+    length_s = motion.length_s or scene.end_s - scene.start_s - onset_s
+    return min(1.0, max(0.0, (time_s - scene.start_s - onset_s) / length_s))
+
+
+def _share_outside(scene: Scene, motion: Motion, time_s: float) -> float:
+    """How much of the way in from outside is still to go (`enter`) or gone back (`leave`), 0..1."""
+    done = _progress(scene, motion, time_s)
+    if motion.onset_s is not None or motion.length_s is not None:
+        return 1 - done if motion.kind == "enter" else done
+    # Comes in over the first part of the scene, then stays; `leave` is the same backwards.
+    if motion.kind == "leave":
+        return max(0.0, 1 - (1 - done) / ENTER_SHARE)
+    return max(0.0, 1 - done / ENTER_SHARE)
+
+
+def _moving_s(scene: Scene, motion: Motion, time_s: float) -> float:
+    """For how long a motion without an end of its own (`circle`, `bounce`) has gone on."""
+    moving_s = time_s - scene.start_s
+    if motion.onset_s is not None:
+        moving_s = max(0.0, moving_s - motion.onset_s)
+    return moving_s if motion.length_s is None else min(moving_s, motion.length_s)
+
+
+def moving_span(scene: Scene, motion: Motion) -> Span:
+    """When an actor of this motion moves within its scene.
+
+    Example:
+        >>> from mmreason.video.world.script import Scene
+        >>> moving_span(Scene(start_s=0, end_s=10), Motion(kind="leave")).start_s
+        6.0
+    """
+    length_s = scene.end_s - scene.start_s
+    if motion.onset_s is None and motion.length_s is None and motion.kind in ("enter", "leave"):
+        slot_s = ENTER_SHARE * length_s
+        if motion.kind == "enter":
+            return Span(scene.start_s, scene.start_s + slot_s)
+        return Span(scene.end_s - slot_s, scene.end_s)
+    onset_s = motion.onset_s or 0.0
+    start_s = scene.start_s + onset_s
+    return Span(start_s, min(scene.end_s, start_s + (motion.length_s or length_s - onset_s)))
 
 
 def _towards(
@@ -64,7 +104,7 @@ def _towards(
         angle = math.atan2(start[1] - goal[1], start[0] - goal[0])
         # Touching stops at the edge of the other, passing in front goes on.
         gap = away - touching_distance(
-            actor.shape, RADIUS[actor.size], other.shape, RADIUS[other.size], angle
+            actor.shape, scene.radius(actor), other.shape, scene.radius(other), angle
         )
         gap = max(0.0, gap)
         progress = min(1.0, progress) * (gap / away if away else 0.0)
@@ -96,15 +136,16 @@ def on_screen(world: World, scene: Scene, actor: Actor) -> Span:
     """When at least about half of an actor can be seen: its presence less the part spent outside
     the frame."""
     span = presence_span(scene, actor)
-    slot_s = ENTER_SHARE * (scene.end_s - scene.start_s)
+    slot = moving_span(scene, actor.motion)
     inset = actor.x * world.aspect
     if actor.motion.kind in ("enter", "leave"):
         if actor.motion.side == "right":
             inset = world.aspect - inset
-        outside = 1.2 * RADIUS[actor.size]
+        outside = 1.2 * scene.radius(actor)
         # Speed is even, so the part of the way outside is that part of the time.
-        hidden_s = slot_s * outside / (outside + inset)
+        hidden_s = slot.duration_s * outside / (outside + inset)
         if actor.motion.kind == "enter":
-            return Span(max(span.start_s, scene.start_s + hidden_s), span.end_s)
-        return Span(span.start_s, max(span.start_s, min(span.end_s, scene.end_s - hidden_s)))
+            start_s = max(span.start_s, slot.start_s + hidden_s)
+            return Span(start_s, max(start_s, span.end_s))
+        return Span(span.start_s, max(span.start_s, min(span.end_s, slot.end_s - hidden_s)))
     return span

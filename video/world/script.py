@@ -30,12 +30,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 Shape = Literal["circle", "square", "triangle", "star", "cross", "ring"]
+CutOut = Literal["cup", "cat", "shuttle", "helmet", "horse", "tripod"]
+"""Photographed things, cut out by hand."""
+Form = Shape | CutOut
 Colour = Literal["red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "white"]
 Size = Literal["small", "large"]
 Pattern = Literal["plain", "striped", "dotted"]
 Background = Literal["black", "slate", "brown", "forest", "navy", "plum"]
+Ground = Literal["plain", "weave", "planks", "clouds", "grass", "gravel", "brick", "stars"]
+"""On a background; `grass` and what follows are photographs."""
 MotionKind = Literal["still", "left", "right", "up", "down", "enter", "leave", "circle", "bounce"]
 Side = Literal["left", "right"]
+Playback = Literal["forward", "reverse", "frozen"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 MAX_BYTES = 4_000_000
@@ -48,6 +54,8 @@ MAX_EVENTS = 64
 MAX_SUBTITLES = 20_000
 MAX_DURATION_S = 86_400.0
 MIN_SCENE_S = 0.001
+MIN_MOTION_S = 0.05
+MIN_SCALE = 0.1
 MIN_FPS_HZ = 0.01
 MAX_FPS_HZ = 120.0
 MAX_SIDE_PX = 4096
@@ -84,18 +92,23 @@ class Motion(_Part):
 
     `left/right/up/down` travel `travel` frame heights at even speed; `enter` comes in from `side`
     during the first 40 % of the scene, `leave` goes out over the last 40 %; `circle` goes round
-    once in `period_s`; `bounce` hops up and down with `period_s`.
+    once in `period_s`; `bounce` hops up and down with `period_s`. An `onset_s` or a `length_s`
+    says when instead: the actor rests before and after.
     """
 
     kind: MotionKind = "still"
     travel: Annotated[float, Field(gt=0.0, le=2.0)] = 0.5
     side: Side = "left"
     period_s: Annotated[float, Field(gt=0.2)] = 2.4
+    onset_s: Annotated[float, Field(ge=0.0, le=MAX_DURATION_S)] | None = None
+    """When it begins to move, from the start of its scene."""
+    length_s: Annotated[float, Field(ge=MIN_MOTION_S, le=MAX_DURATION_S)] | None = None
+    """For how long it moves; None: until the scene ends."""
 
 
 class Actor(_Part):
     id: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-    shape: Shape
+    shape: Form
     colour: Colour
     size: Size = "large"
     pattern: Pattern = "plain"
@@ -129,10 +142,13 @@ class Scene(_Part):
     start_s: float
     end_s: Annotated[float, Field(le=MAX_DURATION_S)]
     background: Background = "slate"
+    ground: Ground = "plain"
     actors: Annotated[tuple[Actor, ...], FailFast(), Field(max_length=MAX_ACTORS)] = ()
     events: Annotated[tuple[Event, ...], FailFast(), Field(max_length=MAX_EVENTS)] = ()
     text: Annotated[str, Field(max_length=40)] | None = None
     """A word shown at the bottom of the screen during the whole scene."""
+    scale: Annotated[float, Field(ge=MIN_SCALE, le=1.0)] = 1.0
+    """Of all actors of the scene: their radius is that of their size times this."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Scene:
@@ -145,6 +161,8 @@ class Scene(_Part):
         ids = [actor.id for actor in self.actors]
         if len(set(ids)) != len(ids):
             raise ValueError(f"actor ids of a scene must differ, got {ids}")
+        for actor in self.actors:
+            _check_motion(actor, self.end_s - self.start_s)
         for event in self.events:
             for name in (event.actor, event.other):
                 if name is not None and name not in ids:
@@ -165,6 +183,20 @@ class Scene(_Part):
 
     def actor(self, actor_id: str) -> Actor:
         return next(actor for actor in self.actors if actor.id == actor_id)
+
+    def radius(self, actor: Actor) -> float:
+        """Of an actor, in frame heights."""
+        return RADIUS[actor.size] * self.scale
+
+
+def _check_motion(actor: Actor, scene_s: float) -> None:
+    """A motion with times of its own lies within its scene."""
+    onset_s, length_s = actor.motion.onset_s or 0.0, actor.motion.length_s or 0.0
+    if onset_s + length_s > scene_s + 1e-6 or onset_s >= scene_s:
+        raise ValueError(
+            f"actor {actor.id!r} must move within its scene of {scene_s:g} s, "
+            f"got onset_s {onset_s:g} and length_s {length_s:g}"
+        )
 
 
 def _check_life(events: list[Event]) -> None:
@@ -220,6 +252,11 @@ class World(_Part):
     fps_hz: Annotated[float, Field(ge=MIN_FPS_HZ, le=MAX_FPS_HZ)] = 25.0
     scenes: Annotated[tuple[Scene, ...], FailFast(), Field(min_length=1, max_length=MAX_SCENES)]
     subtitles: Annotated[tuple[SubtitleLine, ...], FailFast(), Field(max_length=MAX_SUBTITLES)] = ()
+    playback: Playback = "forward"
+    """`reverse` shows the same frames from the last to the first, `frozen` one of them throughout.
+    Times in scenes stay those of the script; `script_time_s` leads from one to the other."""
+    frozen_at_s: Annotated[float, Field(ge=0.0, le=MAX_DURATION_S)] = 0.0
+    """The time of the script that a frozen world shows."""
 
     @model_validator(mode="after")
     def _fits(self) -> World:
@@ -264,8 +301,25 @@ class World(_Part):
     def span(self) -> Span:
         return Span(0.0, self.duration_s)
 
+    def script_time_s(self, time_s: float) -> float:
+        """The time of the script that is shown at a time of the video.
+
+        Example:
+            >>> world = World(fps_hz=10, scenes=(Scene(start_s=0, end_s=2),), playback="reverse")
+            >>> world.script_time_s(0.5)
+            1.4
+        """
+        if self.playback == "forward":
+            return time_s
+        if self.playback == "frozen":
+            return min(self.frozen_at_s, (self.frame_count - 1) / self.fps_hz)
+        # In frames, so that frame i is frame n - 1 - i of the script to the last bit.
+        index = round(time_s * self.fps_hz, 6)
+        return max(0.0, self.frame_count - 1 - index) / self.fps_hz
+
     def scene_at(self, time_s: float) -> Scene:
-        """The scene shown at a time; before the start the first, after the end the last."""
+        """The scene at a time of the script; before the start the first, after the end the
+        last."""
         # Bisection: worlds of a day have thousands of scenes, and every frame asks.
         low, high = 0, len(self.scenes) - 1
         while low < high:

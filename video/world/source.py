@@ -50,6 +50,8 @@ class WorldSource:
     @property
     def keyframe_times_s(self) -> tuple[float, ...]:
         """The first frame of every scene; any other could be one, since each is drawn by itself."""
+        if self.world.playback != "forward":
+            return (0.0,)
         fps_hz = self.world.fps_hz
         first = (math.ceil(scene.start_s * fps_hz - 1e-6) for scene in self.world.scenes)
         return tuple(i / fps_hz for i in dict.fromkeys(first) if i < self.world.frame_count)

@@ -10,13 +10,13 @@ import numpy as np
 
 from mmreason.video.types import Span
 from mmreason.video.world.motion import (
-    ENTER_SHARE,
     actor_position,
     colour_at,
+    moving_span,
     on_screen,
     presence_span,
 )
-from mmreason.video.world.script import RADIUS, Actor, Colour, Event, MotionKind, Scene, World
+from mmreason.video.world.script import Actor, Colour, Event, MotionKind, Scene, World
 from mmreason.video.world.shapes import EXTENT
 
 MOTION_PHRASE: dict[MotionKind, str] = {
@@ -69,7 +69,15 @@ def find_sightings(
         >>> from mmreason.video.world import generate
         >>> [name_sighting(s) for s in find_sightings(generate.demo(0), Span(0, 4))]
         ['red ring', 'blue star']
+
+    Raises ValueError where the world is not played forward: what its scripts says of motions and
+    events is then not what is seen.
     """
+    if world.playback != "forward":
+        raise ValueError(
+            f"{world.name}: what happens is told of worlds played forward, "
+            f"got playback {world.playback!r}"
+        )
     span = span or world.span
     sightings = []
     for scene in world.scenes_in(span):
@@ -126,18 +134,14 @@ def _motion_within(world: World, scene: Scene, actor: Actor, span: Span) -> Moti
     if any(e.actor == actor.id and e.kind in ("touch", "occlude") for e in scene.events):
         return None
     kind = actor.motion.kind
-    length_s = scene.end_s - scene.start_s
+    slot = moving_span(scene, actor.motion)
     # Told only where the span shows a good part of the way in or out, or none of it.
     if kind in ("enter", "leave"):
-        moving = ENTER_SHARE * length_s
-        slot = Span(scene.start_s, scene.start_s + moving)
-        if kind == "leave":
-            slot = Span(scene.end_s - moving, scene.end_s)
-        moving_share = slot.overlap_s(span) / moving
+        moving_share = slot.overlap_s(span) / slot.duration_s
         return kind if moving_share >= 0.4 else ("still" if moving_share <= 0.02 else None)
     if kind in ("circle", "bounce"):
         # A small arc of a circle, or one way of a bounce, looks like a straight move.
-        return kind if span.duration_s >= 0.7 * actor.motion.period_s else None
+        return kind if slot.overlap_s(span) >= 0.7 * actor.motion.period_s else None
     if kind == "still":
         return kind
     # Straight moves: told from 15 % of the picture's height on.
@@ -231,12 +235,12 @@ def _sentence(sighting: Sighting) -> str:
 
 
 def box_at(world: World, scene: Scene, actor: Actor, time_s: float) -> Box | None:
-    """Box of an actor as fractions of the frame (x1, y1, x2, y2), cut at its edges; None where it
-    is not seen."""
+    """Box of an actor at a time of the script, as fractions of the frame (x1, y1, x2, y2), cut at
+    its edges; None where it is not seen."""
     if not presence_span(scene, actor).contains(time_s):
         return None
     cx, cy = actor_position(world, scene, actor, time_s)
-    radius = RADIUS[actor.size]
+    radius = scene.radius(actor)
     x_min, y_min, x_max, y_max = EXTENT[actor.shape]
     x1, x2 = (cx + x_min * radius) / world.aspect, (cx + x_max * radius) / world.aspect
     y1, y2 = cy + y_min * radius, cy + y_max * radius
@@ -247,7 +251,8 @@ def box_at(world: World, scene: Scene, actor: Actor, time_s: float) -> Box | Non
 
 
 def boxes_at(world: World, time_s: float) -> dict[str, Box]:
-    """Boxes of all actors seen at a time, by actor id."""
+    """Boxes of all actors seen at a time of the video, by actor id."""
+    time_s = world.script_time_s(time_s)
     scene = world.scene_at(time_s)
     boxes = {actor.id: box_at(world, scene, actor, time_s) for actor in scene.actors}
     return {name: box for name, box in boxes.items() if box is not None}

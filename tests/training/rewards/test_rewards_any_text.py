@@ -26,6 +26,7 @@ RANGES: dict[Reward, tuple[float, float]] = {
     rewards.time_r1: (0, 1),
     rewards.box_iou: (0, 1),
     rewards.box_f1: (0, 1),
+    rewards.tube_viou: (0, 1),
     rewards.evidence_time: (0, 1),
     rewards.evidence_place: (0, 1),
     rewards.location: (0, 1),
@@ -47,16 +48,22 @@ KNOWN = Truth(
     duration_s=60,
     boxes=(BOX,),
     marks=(Mark(5.0, BOX),),
+    tube=(Mark(5.0, BOX),),
+    tube_times_s=(4.0, 5.0, 6.0),
     frame=FRAME,
     tree=Tree(Span(0, 60), 4, 2),
 )
-ABSENT = Truth(answer="no", spans=(), duration_s=60, boxes=(), marks=(), frame=FRAME)
+ABSENT = Truth(
+    answer="no", spans=(), duration_s=60, boxes=(), marks=(), tube=(), tube_times_s=(5,),
+    frame=FRAME,
+)  # fmt: skip
 TRUTHS = (KNOWN, ABSENT, Truth())
 PIECES = [
     "<think>", "</think>", "<answer>", "</answer>", "<tool>", "</tool>", "<box>", "</box>", "<t>",
     "</t>", "[1, 2, 3, 4]", "[[1e999, -1, 0, 3]]", '{"bbox_2d": [', "```json", "```", "5 to 9 s",
     "1:05 - 1:20", "9 to 5", "three", "-3", "1,000", "1e400", "\u0663", "\u00b2", "A", "B)", "none",
-    "there is no", "\ud800", "\x00", "\u0130", "\n", "[", "{", ":", "-", "9" * 30,
+    '{"boxes": {"5": [1, 2, 3, 4]}}', "there is no", "\ud800", "\x00", "\u0130", "\n", "[",
+    "{", ":", "-", "9" * 30,
 ]  # fmt: skip
 texts = st.text(max_size=80) | st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 visits = st.lists(st.lists(st.integers(-3, 9), max_size=4).map(tuple), max_size=6).map(tuple)
@@ -86,6 +93,7 @@ def test_no_text_makes_a_reward_raise_or_leave_its_range(turns, visited, count):
         turns=read.turns,
         spans=read.spans,
         boxes=read.boxes,
+        tube=read.tube,
         marks=read.marks,
         visits=visited,
         tool_calls=count,
