@@ -55,6 +55,7 @@ class RecipeResult:
     """What a recipe came to.
 
     Example:
+        >>> from mmreason.grounding import Box
         >>> tube = Tube.from_boxes([1.0], [Box(0, 0, 8, 8)], id="1")
         >>> result = RecipeResult(
         ...     tubes=(tube,), choice=Choice(ids=("1",)), times_s=np.array([0.0, 1.0])
@@ -298,9 +299,10 @@ def choose_key_times(times_s: np.ndarray, tubes: Sequence[Tube], count: int) -> 
     it does not show the middle of its own time, and the rest spread evenly.
 
     Example:
+        >>> from mmreason.grounding import Box
         >>> tubes = [Tube.from_boxes([3.0], [Box(0, 0, 8, 8)])]
         >>> choose_key_times(np.arange(5.0), tubes, 3).tolist()
-        [0.0, 3.0, 4.0]
+        [0.0, 1.0, 3.0]
     """
     chosen = [choose_key_frame(times_s, tubes)]
     for tube in tubes:

@@ -61,6 +61,7 @@ class KalmanTracker:
     re-update after a gap are those of OC-SORT (arXiv 2203.14360). Deterministic.
 
     Example:
+        >>> from mmreason.grounding import Box
         >>> seeds = [(Detection(box=Box(10 * i, 0, 10 * i + 20, 20), score=0.9),) for i in range(5)]
         >>> tube, = KalmanTracker().track_boxes(np.arange(5) * 0.2, seeds)
         >>> tube.at(0.4)
