@@ -97,7 +97,27 @@ def test_unsure_detections_go_on_with_a_track_but_start_none():
     rows = [see(box_around(20 + 4 * i, 50), score=0.9 if i < 5 else 0.3) for i in range(10)]
     (tube,) = track(rows)
     assert tube.observed.all() and tube.present.all()
-    assert track([see(box_around(20, 50), score=0.3)] * 10) == ()
+    assert (
+        len(
+            track(
+                [
+                    see(box_around(20, 50), box_around(150, 50)),
+                    *[
+                        (*see(box_around(20, 50)), *see(box_around(80, 50), score=0.3))
+                        for _ in range(9)
+                    ],
+                ]
+            )
+        )
+        == 1
+    )
+
+
+def test_a_detector_that_is_never_sure_still_has_its_objects_tracked():
+    rows = [see(box_around(20 + 4 * i, 50), score=0.2 + 0.01 * (i % 3)) for i in range(10)]
+    (tube,) = track(rows)
+    assert tube.present.all()
+    assert track(rows, KalmanTracker(sure_score=0.5)) == ()
 
 
 def test_looking_once_a_second_fills_what_is_between_two_looks():
