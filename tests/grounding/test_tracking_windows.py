@@ -202,8 +202,20 @@ def test_a_tracker_that_dies_in_the_middle_keeps_what_it_had_and_the_rest_goes_o
     seen_s = np.concatenate([tube.times_s[tube.present] for tube in result.tubes])
     assert {0.0, 19.8} <= set(seen_s.tolist())
     # Nothing is said of frames that nobody could track.
-    unknown = [t for t in TIMES_S.tolist() if t not in seen_s and t in result.times_s]
-    assert all(not tube.observed[tube.times_s == t].any() for t in unknown for tube in result.tubes)
+    dead = ((7.9 if keeps else 6.9) < TIMES_S) & (TIMES_S < 8.9)
+    assert not set(TIMES_S[dead].tolist()) & set(result.times_s.tolist())
+    assert all(tube.observed[~tube.present].all() for tube in result.chosen)
+
+
+def test_absence_is_observed_only_where_somebody_looked():
+    result = detect_track_choose(
+        FlatVideo(), TIMES_S, ScriptedDetector(truth=TRUTH), KalmanTracker(), PickWord(), "dog",
+        "blue", redetect_s=1.0,
+    )  # fmt: skip
+    (blue,) = result.chosen
+    absent = ~blue.present
+    assert 0 < blue.observed[absent].sum() < absent.sum()
+    np.testing.assert_array_equal(blue.observed[absent], (np.arange(100) % 5 == 0)[absent])
 
 
 def test_a_video_that_breaks_in_the_middle_gives_what_could_be_read():
