@@ -205,7 +205,7 @@ def _check_scene(item: Item, facts: list[Facts]) -> Iterable[str]:
         times_s = [item.frame_time_s or 0.0]
     else:
         last_s = (item.world.frame_count - 1) / item.world.fps_hz
-        times_s = [last_s * index / 5 for index in range(6)]
+        times_s = [last_s * index / 4 for index in range(5)]
     # Those that meet come near each other, and nobody else.
     meetings = {(f.id, other) for f in facts for other in f.touches | f.passes}
     for time_s in times_s:
