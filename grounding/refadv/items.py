@@ -25,6 +25,8 @@ VariantKind = Literal[
 _VARIANT_KINDS = VariantKind.__args__
 MAX_VARIANTS = 64
 MAX_TEXT = 2_000
+MAX_IDS = 1_000
+MAX_ID = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +277,8 @@ def _text(data: dict[str, Any], field: str) -> str:
 
 def _ids(data: dict[str, Any], field: str) -> tuple[str, ...]:
     values = data.get(field)
-    good = isinstance(values, list) and len(values) <= 1_000
-    if not good or not all(isinstance(value, str) and len(value) <= 200 for value in values):
-        raise ValueError(f"{field} must be a list of short texts")
-    return tuple(values)
+    if isinstance(values, list) and len(values) <= MAX_IDS:
+        texts = [value for value in values if isinstance(value, str) and len(value) <= MAX_ID]
+        if len(texts) == len(values):
+            return tuple(texts)
+    raise ValueError(f"{field} must be a list of short texts")

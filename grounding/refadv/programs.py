@@ -124,10 +124,10 @@ class Program:
         pick = None
         if data.get("pick") is not None:
             values = check_fields(data["pick"], "pick", "by", "rank")
-            rank = values.get("rank", 1)
-            if not isinstance(rank, int):
-                raise ValueError(f"rank of a pick must be a whole number, got {rank!r}")
-            pick = Pick(values.get("by"), rank)  # checked there
+            by, rank = values.get("by"), values.get("rank", 1)
+            if by is None or by not in get_args(PickBy) or not isinstance(rank, int):
+                raise ValueError(f"cannot pick by {by!r} and rank {rank!r}")
+            pick = Pick(by, rank)
         quantifier = data.get("quantifier", "the")
         if quantifier not in get_args(Quantifier):
             raise ValueError(f"quantifier must be the or every, got {quantifier!r}")

@@ -56,7 +56,8 @@ def test_nothing_follows_a_landmark_but_its_own_words() -> None:
     clause = Clause("relation", "left", landmark=deeper)
     program = Program((clause, Clause("pattern", "striped", negated=True), *RED_SQUARE))
     assert write_text(program) == (
-        "the red square that is not striped and that is left of the star that is above the blue ring"
+        "the red square that is not striped and that is left of the star "
+        "that is above the blue ring"
     )
 
 
