@@ -42,6 +42,8 @@ from mmreason.video.types import FrameBatch
 SHEET_PX = 960
 """Width of the picture in which candidates are numbered, before it is made as large as the model
 takes it."""
+UNREAD = "the reply names no number"
+"""Reason of a choice of nobody whose reply could not be read: no refusal."""
 ANSWER_TOKENS = 96
 PARSE_TOKENS = 384
 CHECK_TOKENS = 160
@@ -130,7 +132,7 @@ class ChatChooser:
         )
         numbers = read_numbers(text, len(tubes))
         if numbers is None:
-            return Choice(ids=(), reason="the reply names no number", raw_text=text)
+            return Choice(ids=(), reason=UNREAD, raw_text=text)
         ids = tuple(sheet.ids[number - 1] for number in numbers)
         return Choice(ids=ids, ambiguous=len(ids) > 1, reason=_reason(text), raw_text=text)
 

@@ -94,7 +94,7 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
         every_s = 0.0 if most is None else _plan_interval(times_s, most)
     else:
         detector = chat = ChatDetector(task.model)
-        limits = [LOOKS] if task.can_judge else [NANO_LOOKS]
+        limits = [NANO_LOOKS if task.model.tier == "nano" else LOOKS]
         for left in (task.meter.frames_left, task.meter.calls_left):
             most = _share_of(left) if task.can_judge else left
             limits += [] if most is None else [most]

@@ -123,7 +123,7 @@ def _look_still(
     pixels = task.source.frames_at([time_s]).pixels[0]
     shown = crop_box(pixels, box) if is_crop else frame_box(pixels, [box])
     verdicts = ask_statements(
-        task.model, still_batch(shown, time_s), tuple(asked.values()), task.prompts
+        task.judge, still_batch(shown, time_s), tuple(asked.values()), task.prompts
     )
     return dict(zip(asked, verdicts, strict=True))
 
@@ -140,7 +140,7 @@ def _look_clip(task: GroundTask, tube: Tube, moving: Sequence[str]) -> dict[str,
         drawn.append(pixels if box is None else frame_box(pixels, [box]))
     clip = FrameBatch(pixels=np.stack(drawn), times_s=frames.times_s, exact=frames.exact)
     texts = [f"these words are true of it: {text}" for text in moving]
-    return dict(zip(moving, ask_statements(task.model, clip, texts, task.prompts), strict=True))
+    return dict(zip(moving, ask_statements(task.judge, clip, texts, task.prompts), strict=True))
 
 
 def _vote(verdicts: Sequence[bool | None]) -> bool | None:
@@ -198,7 +198,7 @@ def _ask_pair(task: GroundTask, first: Tube, second: Tube) -> str:
     if len(rows):
         whole = frame_box(pixels[0], [boxes[0], boxes[1]], ["A", "B"])
         pictures.insert(0, still_batch(whole, times_s[0]))
-    letter, _ = ask_contrast(task.model, pictures, task.request.expression, task.prompts)
+    letter, _ = ask_contrast(task.judge, pictures, task.request.expression, task.prompts)
     return letter
 
 

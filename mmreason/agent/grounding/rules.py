@@ -56,8 +56,11 @@ class RuleChooser:
         return "rules"
 
     def choose(self, frames: FrameBatch, tubes: Sequence[Tube], expression: str) -> Choice:
-        """See `Chooser`; `expression` was taken apart already. Several that fit equally are told as
-        ambiguous."""
+        """See `Chooser`; `expression` was taken apart already."""
+        return self.choose_by_tracks(tubes)
+
+    def choose_by_tracks(self, tubes: Sequence[Tube]) -> Choice:
+        """Whom the tracks speak for. Several that fit equally are told as ambiguous."""
         checks = [self.judge(tube, tubes) for tube in tubes]
         failures = tuple(
             (tube.id, text)

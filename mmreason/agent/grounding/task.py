@@ -30,6 +30,9 @@ class GroundTask:
 
     request: GroundRequest
     model: MeteredModel
+    """Finds."""
+    judge: MeteredModel
+    """Takes the expression apart, chooses and checks; the same one where no other was given."""
     meter: Meter
     source: FrameSource
     is_image: bool
@@ -41,6 +44,8 @@ class GroundTask:
 
     def __post_init__(self) -> None:
         self.expression = parse_expression(self.request.expression)
+        if self.judge.name != self.model.name:
+            self.settings["judge"] = describe_model(self.judge)["model"]
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -49,15 +54,15 @@ class GroundTask:
 
     @property
     def can_judge(self) -> bool:
-        """Whether the model can be asked about objects in words: nano was taught boxes alone."""
-        return self.model.tier != "nano"
+        """Whether the judge can be asked about objects in words: nano was taught boxes alone."""
+        return self.judge.tier != "nano"
 
     @property
     def phrase(self) -> str:
         """What detectors look for: the head; for nano its looks too, in the order that it was
         taught, since it cannot tell afterwards who of several has them."""
         expression = self.expression
-        if self.can_judge:
+        if self.model.tier != "nano":
             return expression.head
         kinds = ("size", "colour", "pattern")
         looks = [
@@ -99,7 +104,7 @@ class GroundTask:
         parsed_by = "rules"
         if self.can_judge and len(self.request.expression.split()) > 1:
             try:
-                expression = ask_expression(self.model, self.request.expression, self.prompts)
+                expression = ask_expression(self.judge, self.request.expression, self.prompts)
             except BudgetSpent as error:
                 self.tell("budget", f"the expression was taken apart by rules: {error}")
             except FAILURES as error:

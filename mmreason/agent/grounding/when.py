@@ -114,7 +114,7 @@ def _survey(task: GroundTask, whole: Span) -> list[Span]:
     try:
         frames = task.read_small(times_s)
         if task.can_judge:
-            indices = ask_survey(task.model, frames, task.request.expression, task.prompts)
+            indices = ask_survey(task.judge, frames, task.request.expression, task.prompts)
         else:
             rows = ChatDetector(task.model).detect(frames, task.phrase)
             indices = tuple(i for i, row in enumerate(rows) if row)
