@@ -437,8 +437,8 @@ def test_a_checker_of_another_name_judges_what_the_observer_finds(script):
 
 def test_all_that_a_chooser_names_are_compared(ground):
     """Trap: of three that are said to fit equally, the third is not dropped without a look."""
-    answers = {"locate": json.dumps([{"bbox_2d": [300 * i, 0, 300 * i + 200, 300]} for i in range(3)]),
-               "choose": "1, 2, 3", "contrast": "both"}  # fmt: skip
+    rows = [{"bbox_2d": [300 * i, 0, 300 * i + 200, 300]} for i in range(3)]
+    answers = {"locate": json.dumps(rows), "choose": "1, 2, 3", "contrast": "both"}
     found, _ = ground("the red star", answers=answers, at=1.0)
     assert found.status is GroundingStatus.AMBIGUOUS and len(found.targets) == 3
 
