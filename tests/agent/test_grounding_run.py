@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmreason.grounding import Grounding, GroundingStatus, Target, iou
+from mmreason.grounding import Detection, Grounding, GroundingStatus, Mask, Target, Tube, iou
 from mmreason.grounding.boxes import Box
 from mmreason.grounding.detectors.scripted import ScriptedDetector, tubes_of_world
 from mmreason.language.prompts import GENERAL
@@ -451,3 +451,35 @@ def test_several_boxes_of_one_reply_are_candidates_and_none_is_taken_for_being_f
     assert found.status is GroundingStatus.FOUND and found.boxes[0].x1_px == pytest.approx(192)
     (choose,) = [step for step in found.steps if step["step"] == "choose"]
     assert choose["candidates"] == ["1", "2"] and choose["ids"] == ["2"]
+
+
+class MaskCarrier:
+    """Meets `Tracker`: carries the first seed to all frames of a window, with a mask."""
+
+    name = "carrier"
+
+    def track(self, frames: FrameBatch, seeds: Sequence[Sequence[Detection]]) -> tuple[Tube, ...]:
+        (seed,) = next(row for row in seeds if row)
+        tube = Tube.from_boxes([float(t) for t in frames.times_s], [seed.box] * len(frames))
+        pixels = np.zeros(frames.pixels.shape[1:3], bool)
+        pixels[:4, :4] = True
+        return (replace(tube, masks=(Mask.from_array(pixels),) * len(frames)),)
+
+
+def test_masks_are_carried_from_the_box_of_one_frame(script, monkeypatch):
+    monkeypatch.setattr("mmreason.agent.grounding.grounders._kind_of", lambda name: "masks")
+    monkeypatch.setattr(
+        "mmreason.agent.grounding.candidates.load_mask_tracker_of", lambda g: MaskCarrier()
+    )
+    model = ScriptedModel(Oracle(WORLD, "b"), clip=CLIP, tier="small")
+    found = Reasoner(model, store=Store.in_memory()).ground(
+        script, EXPRESSION, want="mask", grounder="some/tracker"
+    )
+    (target,) = found.targets
+    assert found.status is GroundingStatus.FOUND and found.settings["grounder"]["kind"] == "masks"
+    assert target.tube is not None and target.tube.masks is not None
+    assert all(mask is not None for mask in target.tube.masks)
+    # It was boxed in a frame near the middle, in the words of the expression.
+    first = model.asked[1]
+    assert first.text.startswith(f"Locate the {EXPRESSION.removeprefix('the ')}")
+    assert 1.5 < first.times_s[0] < 2.5

@@ -163,7 +163,7 @@ def contrast(task: GroundTask, first: Tube, second: Tube) -> Verdict:
         task.tell("failed", f"the comparison with the runner-up failed: {first_line(error)}")
         return "unclear"
     names: dict[str, Verdict] = {"A": "first", "B": "second", "both": "both", "neither": "neither"}
-    turned: dict[str, Verdict] = names | {"A": "second", "B": "first"}
+    turned: dict[str, Verdict] = {**names, "A": "second", "B": "first"}
     verdicts = (names.get(ahead, "unclear"), turned.get(behind, "unclear"))
     verdict = verdicts[0] if verdicts[0] == verdicts[1] else _reconcile(*verdicts)
     task.log("contrast", ids=[first.id, second.id], verdicts=list(verdicts), verdict=verdict)

@@ -176,7 +176,7 @@ def _finish_unchecked(task: GroundTask, reading: Grounding) -> Grounding:
     return replace(
         reading,
         status=status,
-        issues=tuple(task.issues),
+        issues=task.all_issues(),
         settings=task.settings,
         steps=tuple(task.steps),
         cost=task.meter.to_dict(),

@@ -128,6 +128,12 @@ class GroundTask:
             temporal=self.expression.temporal,
         )
 
+    def all_issues(self) -> tuple[Issue, ...]:
+        """What there is to tell, with the reasons of models that declined: those were not looks."""
+        for reason in self.meter.declined:
+            self.tell("unsure", f"the model {reason}; that it names no box does not mean absence")
+        return tuple(self.issues)
+
     def result(
         self,
         status: GroundingStatus,
@@ -145,7 +151,7 @@ class GroundTask:
             targets=tuple(targets),
             rivals=tuple(rivals),
             rule=rule,
-            issues=tuple(self.issues),
+            issues=self.all_issues(),
             rationale=rationale,
             raw_text=raw_text,
             expression=self.request.expression,
