@@ -95,8 +95,8 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
     else:
         detector = chat = ChatDetector(task.model)
         limits = [NANO_LOOKS if task.model.tier == "nano" else LOOKS]
-        for left in (task.meter.frames_left, task.meter.calls_left):
-            most = _share_of(left) if task.can_judge else left
+        for budget_left in (task.meter.frames_left, task.meter.calls_left):
+            most = _share_of(budget_left) if task.can_judge else budget_left
             limits += [] if most is None else [most]
         every_s = max(LEAST_LOOK_S, _plan_interval(times_s, min(limits)))
     result = detect_track_choose(
@@ -114,9 +114,9 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
     return _collect(task, result, readings)
 
 
-def _share_of(left: int | None) -> int | None:
+def _share_of(budget_left: int | None) -> int | None:
     """How many of the frames or calls that are left looking for candidates may take."""
-    return None if left is None else int(left * CHECKS_KEPT)
+    return None if budget_left is None else int(budget_left * CHECKS_KEPT)
 
 
 def _plan_interval(times_s: np.ndarray, most: int) -> float:
@@ -293,19 +293,19 @@ def tubes_of_boxes(reading: Sequence[Detection], time_s: float, first_id: int = 
     return tubes
 
 
-def find_others(task: GroundTask, frames: FrameBatch, tubes: Sequence[Tube]) -> list[Tube]:
+def find_lookalikes(task: GroundTask, frames: FrameBatch, tubes: Sequence[Tube]) -> list[Tube]:
     """Everything else of the kind in a frame: what a target is compared with. Raises what models
     raise, and BudgetSpent."""
     (reading,) = ask_boxes(task.model, frames, f"every {task.expression.head}")
     time_s = float(frames.times_s[0])
     taken = [box for tube in tubes if (box := tube.at(time_s)) is not None]
-    others = [
+    lookalikes = [
         Detection(box=target.box, label=target.label)
         for target in reading.targets
         if target.box is not None and all(iou(target.box, box) < SAME_OBJECT_IOU for box in taken)
     ]
-    task.log("others", phrase=f"every {task.expression.head}", count=len(others))
-    return tubes_of_boxes(others, time_s, first_id=len(tubes) + 1)
+    task.log("others", phrase=f"every {task.expression.head}", count=len(lookalikes))
+    return tubes_of_boxes(lookalikes, time_s, first_id=len(tubes) + 1)
 
 
 def describe_readings(readings: Sequence[tuple[float, Grounding]]) -> list[Issue]:

@@ -117,15 +117,15 @@ def _look_still(
 ) -> dict[str, bool | None]:
     # A crop does not show where in the frame a thing is, or what it is beside.
     relations = {d.text for d in task.expression.descriptors if d.kind == "relation"}
-    asked = {k: text for k, text in statements.items() if not (is_crop and k in relations)}
+    texts_by_key = {k: text for k, text in statements.items() if not (is_crop and k in relations)}
     box = tube.at(time_s)
     assert box is not None, "looks are planned where the tube is present"
     pixels = task.source.frames_at([time_s]).pixels[0]
-    shown = crop_box(pixels, box) if is_crop else frame_box(pixels, [box])
+    picture = crop_box(pixels, box) if is_crop else frame_box(pixels, [box])
     verdicts = ask_statements(
-        task.judge, still_batch(shown, time_s), tuple(asked.values()), task.prompts
+        task.judge, still_batch(picture, time_s), tuple(texts_by_key.values()), task.prompts
     )
-    return dict(zip(asked, verdicts, strict=True))
+    return dict(zip(texts_by_key, verdicts, strict=True))
 
 
 def _look_clip(task: GroundTask, tube: Tube, moving: Sequence[str]) -> dict[str, bool | None]:
@@ -182,8 +182,8 @@ def _reconcile(ahead: Verdict, behind: Verdict) -> Verdict:
 
 def _ask_pair(task: GroundTask, first: Tube, second: Tube) -> str:
     shared = first.present[:, None] & second.present[None, :]
-    same = shared & (first.times_s[:, None] == second.times_s[None, :])
-    rows = np.argwhere(same)
+    same_times = shared & (first.times_s[:, None] == second.times_s[None, :])
+    rows = np.argwhere(same_times)
     if len(rows):
         # One frame that shows both tells where they are to each other.
         middle = rows[len(rows) // 2]

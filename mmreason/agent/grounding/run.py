@@ -15,7 +15,7 @@ import numpy as np
 from mmreason.agent.grounding.candidates import (
     Candidates,
     describe_readings,
-    find_others,
+    find_lookalikes,
     track_candidates,
     tubes_of_boxes,
 )
@@ -141,11 +141,11 @@ def _ground_frame(task: GroundTask, frame: Frame) -> Grounding:
     time_s = frame.time_s or 0.0
     detections = [Detection(box=t.box, label=t.label) for t in reading.targets if t.box is not None]
     tubes = tubes_of_boxes(detections, time_s)
-    others = _look_for_others(task, time_s, tubes)
+    unchosen = _find_lookalikes(task, time_s, tubes)
     ids = tuple(tube.id for tube in tubes)
     candidates = Candidates(
         times_s=np.array([time_s]),
-        tubes=(*tubes, *others),
+        tubes=(*tubes, *unchosen),
         choice=Choice(ids=ids) if len(ids) <= task.request.max_targets else None,
         readings=((time_s, reading),),
     )
@@ -153,10 +153,10 @@ def _ground_frame(task: GroundTask, frame: Frame) -> Grounding:
     return replace(grounding, rule=reading.rule)
 
 
-def _look_for_others(task: GroundTask, time_s: float, tubes: Sequence[Tube]) -> list[Tube]:
+def _find_lookalikes(task: GroundTask, time_s: float, tubes: Sequence[Tube]) -> list[Tube]:
     """Whether the kind of thing is there at all, and who might be taken for the target."""
     try:
-        return find_others(task, task.source.frames_at([time_s]), tubes)
+        return find_lookalikes(task, task.source.frames_at([time_s]), tubes)
     except BudgetSpent as error:
         task.tell("unchecked", f"no other {task.expression.head} was looked for: {error}")
     except FAILURES as error:
@@ -251,13 +251,13 @@ def _decide(task: GroundTask, candidates: Candidates, frame_time_s: float | None
     choice = candidates.choice or _choose(task, candidates, rules)
     by_id = {tube.id: tube for tube in candidates.tubes}
     chosen = [by_id[id] for id in choice.ids]
-    others = [tube for tube in candidates.tubes if tube.id not in choice.ids]
+    unchosen = [tube for tube in candidates.tubes if tube.id not in choice.ids]
     # Whoever is seen longest is the likeliest to be taken for another.
-    others.sort(key=lambda tube: -int(tube.present.sum()))
-    passed, failed = _judge_all(task, candidates, rules, chosen, others)
+    unchosen.sort(key=lambda tube: -int(tube.present.sum()))
+    passed, failed = _judge_all(task, candidates, rules, chosen, unchosen)
     if task.can_judge and task.request.max_targets == 1 and passed:
-        passed, failed = _compare(task, passed, failed, others)
-    outcome = _Outcome(passed, failed, others, dict(choice.failures))
+        passed, failed = _compare(task, passed, failed, unchosen)
+    outcome = _Outcome(passed, failed, unchosen, dict(choice.failures))
     status, targets, rivals = _to_targets(task, outcome, frame_time_s)
     if status is GroundingStatus.NONE:
         task.log("refuse", reason="no candidate passes", candidates=len(candidates.tubes))
@@ -339,7 +339,7 @@ def _judge_all(
     candidates: Candidates,
     rules: RuleChooser,
     chosen: Sequence[Tube],
-    others: Sequence[Tube],
+    unchosen: Sequence[Tube],
 ) -> tuple[list[_Judged], list[_Judged]]:
     """Those that pass and those that fail. Where nobody who was chosen passes, the next are
     tried."""
@@ -350,7 +350,7 @@ def _judge_all(
     failed = [row for row in judged if not row.judgement.passes]
     if not task.can_judge:
         return passed, failed
-    for tube in others[: max(0, MOST_TRIED - len(failed))]:
+    for tube in unchosen[: max(0, MOST_TRIED - len(failed))]:
         # A choice that named nobody is a refusal; one that failed its checks is not.
         if passed or not chosen:
             break
@@ -362,13 +362,13 @@ def _judge_all(
 
 
 def _compare(
-    task: GroundTask, passed: list[_Judged], failed: list[_Judged], others: Sequence[Tube]
+    task: GroundTask, passed: list[_Judged], failed: list[_Judged], unchosen: Sequence[Tube]
 ) -> tuple[list[_Judged], list[_Judged]]:
     """The best against those who passed as well, else against its runner-up: (who is left, several
     where they tie; who is out)."""
     judged_ids = {row.tube.id for row in (*passed, *failed)}
     # A rival that failed a check is out already.
-    free = [_Judged(tube, Judgement()) for tube in others if tube.id not in judged_ids]
+    free = [_Judged(tube, Judgement()) for tube in unchosen if tube.id not in judged_ids]
     best, out = passed[:1], list(failed)
     for row in passed[1 : MOST_TRIED + 1] or free[:1]:
         verdict = contrast(task, best[0].tube, row.tube)
@@ -392,7 +392,7 @@ def _compare(
 class _Outcome:
     passed: Sequence[_Judged]
     failed: Sequence[_Judged]
-    others: Sequence[Tube]
+    unchosen: Sequence[Tube]
     failures: Mapping[str, str]
     """Descriptor by id of a tube that the chooser saw it fail."""
 
@@ -422,7 +422,7 @@ def _to_targets(
         if row.tube.id not in target_ids
     ]
     rival_ids = {row.tube.id for row in outcome.failed}
-    for tube in outcome.others:
+    for tube in outcome.unchosen:
         if tube.id in target_ids | rival_ids or len(rivals) >= MOST_TRIED:
             continue
         fails = (outcome.failures[tube.id],) if tube.id in outcome.failures else ()
