@@ -253,8 +253,11 @@ def test_a_model_that_writes_tubes_is_asked_once_for_half_a_minute(ground):
     found, _ = ground(EXPRESSION, answers=answers, want="tube", grounder="end_to_end")
     assert found.status is GroundingStatus.FOUND
     (target,) = found.targets
-    assert target.tube is not None and target.tube.times_s.tolist() == [0, 1, 2, 3]
-    assert overlap(target, "b", 1.0, 3.0) > 0.9
+    assert target.tube is not None and len(target.tube) == 20
+    assert target.tube.times_s[target.tube.observed].tolist() == [0, 1, 2, 3]
+    # On a line between two seconds, absent after the last one.
+    assert overlap(target, "b", 1.0, 2.4, 3.0) > 0.8
+    assert target.tube.at(3.6) is None
     assert found.settings["grounder"]["kind"] == "end_to_end"
 
 
@@ -411,7 +414,7 @@ def test_a_model_with_words_of_its_own_for_tubes_is_asked_in_them(script):
     assert model.asked[0].times_s == pytest.approx((0.4, 1.4, 2.4, 3.4))
     # Each two frames are named by the time between them.
     (tube,) = [target.tube for target in (*found.targets, *(r.target for r in found.rivals))]
-    assert tube is not None and tube.times_s == pytest.approx([0.9, 2.9])
+    assert tube is not None and tube.times_s[tube.observed] == pytest.approx([0.9, 2.9])
 
 
 def test_a_choice_that_cannot_be_read_is_no_refusal(ground):

@@ -215,17 +215,20 @@ def _write_tubes(task: GroundTask, times_s: np.ndarray) -> Candidates:
         reading = ask_tubes(task.model, frames, task.size_px, task.request.expression, task.prompts)
         readings.append((float(frames.times_s[0]), reading))
         written.append([target.tube for target in reading.targets if target.tube is not None])
-    all_s = np.unique(np.concatenate([t.times_s for row in written for t in row] or [times_s]))
     pieces = [tube for row in written for tube in row]
-    tubes = [_extend(tube, all_s, str(number)) for number, tube in enumerate(pieces, 1)]
+    all_s = np.unique(np.round(np.concatenate([times_s, *(t.times_s for t in pieces)]), 6))
+    tubes = [
+        replace(tube.resample(all_s, _longest_gap_s(tube)), id=str(number))
+        for number, tube in enumerate(pieces, 1)
+    ]
     if len(clips) > 1:
         tubes = _join_pieces(tubes)
     task.settings["recipe"] = {"recipe": "model end to end", "clips": len(clips)}
     task.tell(
-        "skipped", "the model writes boxes at times of its own; between them nothing is known"
+        "skipped", "the model writes boxes at times of its own; between them they are filled in"
     )
-    task.log("write", calls=len(readings), times_s=[round(float(t), 3) for t in all_s],
-             tubes=[{"id": t.id, "present": int(t.present.sum())} for t in tubes])  # fmt: skip
+    named_s = sorted({round(float(time_s), 3) for tube in pieces for time_s in tube.times_s})
+    task.log("write", calls=len(readings), named_s=named_s, tubes=[{"id": t.id, "present": int(t.present.sum())} for t in tubes])  # fmt: skip
     is_one = len(tubes) <= task.request.max_targets
     return Candidates(
         times_s=all_s,
@@ -252,11 +255,9 @@ def _plan_clips(task: GroundTask, times_s: np.ndarray) -> list[np.ndarray]:
     return clips
 
 
-def _extend(tube: Tube, times_s: np.ndarray, id: str) -> Tube:
-    """The tube over all of `times_s`; nobody looked where it has no time."""
-    boxes = [tube.at(float(time_s)) for time_s in times_s]
-    looked = [bool((np.abs(tube.times_s - time_s) <= AT_S).any()) for time_s in times_s]
-    return Tube.from_boxes(times_s.tolist(), boxes, observed=looked, id=id, label=tube.label)
+def _longest_gap_s(tube: Tube) -> float:
+    """Between two times that the model names, which are filled in: none was left out there."""
+    return 1.5 * float(np.median(np.diff(tube.times_s))) if len(tube) > 1 else 0.0
 
 
 def _join_pieces(tubes: Sequence[Tube]) -> list[Tube]:
