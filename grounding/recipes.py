@@ -55,6 +55,7 @@ class RecipeResult:
     """What a recipe came to.
 
     Example:
+        >>> from mmreason.grounding import Box
         >>> tube = Tube.from_boxes([1.0], [Box(0, 0, 8, 8)], id="1")
         >>> result = RecipeResult(
         ...     tubes=(tube,), choice=Choice(ids=("1",)), times_s=np.array([0.0, 1.0])
@@ -122,7 +123,9 @@ def detect_track_choose(
     settings = {
         "recipe": "detect, track, choose",
         "detector": detector.name,
+        "detector_settings": _settings_of(detector),
         "tracker": tracker.name,
+        "tracker_settings": _settings_of(tracker),
         "phrase": phrase,
         "redetect_s": redetect_s,
         "overlap_s": overlap_s,
@@ -160,6 +163,7 @@ def concept_masks_choose(
     settings = {
         "recipe": "concept masks, choose",
         "tracker": tracker.name,
+        "tracker_settings": _settings_of(tracker),
         "phrase": phrase,
         "overlap_s": overlap_s,
     }
@@ -200,6 +204,7 @@ def seed_and_propagate(
     settings = {
         "recipe": "seed and propagate",
         "tracker": tracker.name,
+        "tracker_settings": _settings_of(tracker),
         "seed_time_s": seed_time_s,
         "seeds_px": [list(seed.box.xyxy) for seed in seeds],
         "overlap_s": overlap_s,
@@ -294,9 +299,10 @@ def choose_key_times(times_s: np.ndarray, tubes: Sequence[Tube], count: int) -> 
     it does not show the middle of its own time, and the rest spread evenly.
 
     Example:
+        >>> from mmreason.grounding import Box
         >>> tubes = [Tube.from_boxes([3.0], [Box(0, 0, 8, 8)])]
         >>> choose_key_times(np.arange(5.0), tubes, 3).tolist()
-        [0.0, 3.0, 4.0]
+        [0.0, 1.0, 3.0]
     """
     chosen = [choose_key_frame(times_s, tubes)]
     for tube in tubes:
@@ -351,6 +357,11 @@ def _spread(tube: Tube, times_s: np.ndarray) -> Tube:
         tube, times_s=times_s, boxes_px=boxes_px, present=present, observed=observed,
         scores=scores, masks=masks,
     )  # fmt: skip
+
+
+def _settings_of(part: object) -> dict[str, Any]:
+    """Thresholds and the like, of parts that tell them."""
+    return dict(getattr(part, "settings", {}))
 
 
 def _checked_phrase(phrase: str) -> str:

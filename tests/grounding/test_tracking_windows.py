@@ -111,6 +111,8 @@ def test_identities_go_through_windows_and_the_choice_is_over_all_times():
     assert max(video.reads) <= 20 and chooser.frames == [8]
     assert result.frames_used == 108 and not result.notes
     assert result.settings["detector"] == "scripted" and result.settings["tracker"] == "kalman"
+    assert result.settings["detector_settings"]["miss_rate"] == 0.1
+    assert result.settings["tracker_settings"]["longest_gap_s"] == 3.0
 
 
 def test_looking_once_a_second_finds_late_arrivals():
@@ -131,18 +133,18 @@ def test_looking_once_a_second_finds_late_arrivals():
 
 
 def test_three_hours_are_read_in_windows_and_tubes_stay_short():
-    times_s = np.arange(0, 3 * 3600, 0.5)
+    times_s = np.arange(0, 3 * 3600, 1.0)
     # Somebody new every minute.
     truth = tuple(
-        replace(mover(times_s[i : i + 20], f"n{i}", 10), label="dog")
-        for i in range(0, len(times_s), 120)
+        replace(mover(times_s[i : i + 10], f"n{i}", 10), label="dog")
+        for i in range(0, len(times_s), 60)
     )
-    video = FlatVideo(duration_s=3 * 3600, fps_hz=2.0)
+    video = FlatVideo(duration_s=3 * 3600, fps_hz=1.0)
     result = detect_track_choose(
         video, times_s, _FastTruth(truth), KalmanTracker(), PickWord(), "dog", "the dog"
     )
     assert max(video.reads) <= 200
-    assert len(result.tubes) == 180 and sum(len(tube) for tube in result.tubes) == 180 * 20
+    assert len(result.tubes) == 180 and sum(len(tube) for tube in result.tubes) == 180 * 10
     assert result.choice is not None and len(result.choice.ids) == 12
     assert [note.kind for note in result.notes] == ["skipped"]
 
