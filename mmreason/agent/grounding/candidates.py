@@ -228,7 +228,8 @@ def _write_tubes(task: GroundTask, times_s: np.ndarray) -> Candidates:
         "skipped", "the model writes boxes at times of its own; between them they are filled in"
     )
     named_s = sorted({round(float(time_s), 3) for tube in pieces for time_s in tube.times_s})
-    task.log("write", calls=len(readings), named_s=named_s, tubes=[{"id": t.id, "present": int(t.present.sum())} for t in tubes])  # fmt: skip
+    rows = [{"id": tube.id, "present": int(tube.present.sum())} for tube in tubes]
+    task.log("write", calls=len(readings), named_s=named_s, tubes=rows)
     is_one = len(tubes) <= task.request.max_targets
     return Candidates(
         times_s=all_s,
