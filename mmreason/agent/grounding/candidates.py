@@ -105,7 +105,7 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
         detector,
         KalmanTracker(),
         None,
-        task.phrase,
+        task.phrase if chat is None else task.phrase_of_all,
         task.request.expression,
         redetect_s=every_s,
     )
@@ -298,7 +298,7 @@ def tubes_of_boxes(reading: Sequence[Detection], time_s: float, first_id: int = 
 def find_lookalikes(task: GroundTask, frames: FrameBatch, tubes: Sequence[Tube]) -> list[Tube]:
     """Everything else of the kind in a frame: what a target is compared with. Raises what models
     raise, and BudgetSpent."""
-    (reading,) = ask_boxes(task.model, frames, f"every {task.expression.head}")
+    (reading,) = ask_boxes(task.model, frames, task.phrase_of_all)
     time_s = float(frames.times_s[0])
     taken = [box for tube in tubes if (box := tube.at(time_s)) is not None]
     lookalikes = [
@@ -306,7 +306,7 @@ def find_lookalikes(task: GroundTask, frames: FrameBatch, tubes: Sequence[Tube])
         for target in reading.targets
         if target.box is not None and all(iou(target.box, box) < SAME_OBJECT_IOU for box in taken)
     ]
-    task.log("others", phrase=f"every {task.expression.head}", count=len(lookalikes))
+    task.log("others", phrase=task.phrase_of_all, count=len(lookalikes))
     return tubes_of_boxes(lookalikes, time_s, first_id=len(tubes) + 1)
 
 

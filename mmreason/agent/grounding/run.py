@@ -240,6 +240,8 @@ def _decide(task: GroundTask, candidates: Candidates, frame_time_s: float | None
     for issue in describe_readings(candidates.readings):
         task.tell(issue.kind, issue.text)
     raw_text = candidates.raw_text
+    present = tuple(tube for tube in candidates.tubes if tube.present.any())
+    candidates = replace(candidates, tubes=present)
     if candidates.failed:
         task.tell("failed", candidates.failed)
         return task.result(GroundingStatus.ERROR, frame_time_s=frame_time_s, raw_text=raw_text)
@@ -250,7 +252,7 @@ def _decide(task: GroundTask, candidates: Candidates, frame_time_s: float | None
     rules = _make_rules(task, candidates)
     choice = candidates.choice or _choose(task, candidates, rules)
     by_id = {tube.id: tube for tube in candidates.tubes}
-    chosen = [by_id[id] for id in choice.ids]
+    chosen = [by_id[id] for id in choice.ids if id in by_id]
     unchosen = [tube for tube in candidates.tubes if tube.id not in choice.ids]
     # Whoever is seen longest is the likeliest to be taken for another.
     unchosen.sort(key=lambda tube: -int(tube.present.sum()))

@@ -58,6 +58,12 @@ class GroundTask:
         return self.judge.tier != "nano"
 
     @property
+    def phrase_of_all(self) -> str:
+        """What a chat model is asked to box where all candidates are wanted: its prompt speaks of
+        one thing, and most models would give one box. Nano knows its own words alone."""
+        return self.phrase if self.model.tier == "nano" else f"{self.expression.head} (every one)"
+
+    @property
     def phrase(self) -> str:
         """What detectors look for: the head; for nano its looks too, in the order that it was
         taught, since it cannot tell afterwards who of several has them."""
