@@ -8,4 +8,7 @@ held-out frames; `declines_reinforced.json` from there gave `nano-reinforced`.
 `navigation_drills.json` went on from the second, too, with text, numbers in lists, and
 `navigation_plays.json` from there with plays; these weights are not packaged
 (`benchmarks/results/navigation.md`).
+
+`grounding.json` from `nano` gave `nano-grounding`; `grounding_tubes.json` goes on from there with
+clips and has not been run to its end.
 """

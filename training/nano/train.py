@@ -249,7 +249,10 @@ def _save(
         "reads_options": False,
         "trained_steps": steps_before + step,
     }
-    if any(stage.grounding_share for stage in learner.config.stages):
+    lessons = [stage for stage in learner.config.stages if stage.grounding_share]
+    if lessons:
+        recipe["reads_expressions"] = True
+    if any(stage.image_share < 1 for stage in lessons):
         recipe["prompts"] = {"track": PROMPTS.track}
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
     # New weights are not calibrated: the file says so.
