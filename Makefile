@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --dist worksteal
 # and the next `make test` tries again.
 WEIGHTS := build/weights/.complete
 
-.PHONY: demo test test-all card calibration notebooks readme lint types imports docs wheel-check
+.PHONY: demo test test-all parity card calibration notebooks readme lint types imports docs wheel-check
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed-senses
@@ -31,6 +31,19 @@ test-all: $(VENV)/.installed-dev $(WEIGHTS) | $(LOWEST_AT)
 	$(PYTEST)
 	PYTHONPATH=$(LOWEST_AT) $(PYTEST) tests/models/test_families.py \
 	  tests/reasoner/test_reasoner_hf.py
+
+# Our metrics of grounding against libraries that define the same. What they need beside our own
+# environment lies in a folder of its own, without their other distribution of OpenCV.
+PARITY := build/parity
+parity: $(VENV)/.installed-dev | $(PARITY)
+	PYTHONPATH=$(PARITY) $(BIN)/python -m pytest -q tests/parity
+
+$(PARITY): | $(VENV)/.installed-dev
+	@rm -rf $@.part
+	$(BIN)/python -m pip install --quiet --no-deps --target $@.part torchmetrics==1.9.0 \
+	  lightning-utilities==0.15.3 pycocotools==2.0.11 trackeval==1.3.0 scikit-image==0.26.0 \
+	  lazy-loader==0.6
+	@mv $@.part $@
 
 $(WEIGHTS): mmreason/weights/sources.py | $(VENV)/.installed-dev
 	@mkdir -p $(@D)

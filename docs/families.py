@@ -23,6 +23,9 @@ _BOXES = {
     "norm_1000_yx": "0..1000, y first",
     "norm_1": "0..1",
     "seen_px": "pixels seen",
+    "qwen2_vl": "its own tokens, 0..1000",
+    "internvl": "its own tags, 0..1000",
+    "glm_v": "its own tokens, 0..1000",
 }
 
 

@@ -15,6 +15,7 @@ from mmreason.grounding.dialects import (
     render_tubes,
 )
 from mmreason.grounding.masks import Mask
+from mmreason.grounding.metrics.video import viou
 from mmreason.grounding.protocols import Choice, Chooser, Detection, Detector, Tracker
 from mmreason.grounding.results import Grounding, GroundingStatus, Issue, Rival, Target
 from mmreason.grounding.spaces import Transform
@@ -48,4 +49,5 @@ __all__ = [
     "render_tubes",
     "spans",
     "tiou",
+    "viou",
 ]

@@ -159,8 +159,8 @@ class Grounding:
     """Everything that moves the result: model, prompt hash, dialect, size shown, frame times."""
     steps: tuple[Mapping[str, Any], ...] = ()
     """The trace: what was done, one JSON object a step, in order."""
-    cost: Mapping[str, float] = field(default_factory=dict)
-    """What was spent: frames, calls, tokens, seconds."""
+    cost: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """What was spent: frames, calls, tokens, seconds. No part of what a result is compared by."""
 
     def __post_init__(self) -> None:
         count_fits = {
@@ -202,3 +202,9 @@ class Grounding:
             "steps": [dict(step) for step in self.steps],
             "cost": dict(self.cost),
         }
+
+    def _repr_html_(self) -> str:
+        """A page without crops, in a notebook."""
+        from mmreason.grounding.drawing.page import grounding_fragment
+
+        return grounding_fragment(self)

@@ -265,6 +265,12 @@ class Tube:
             else [None if mask is None else mask.to_dict() for mask in self.masks],
         }
 
+    def _repr_html_(self) -> str:
+        """When it is to be seen, in a notebook."""
+        from mmreason.grounding.drawing.page import tube_fragment
+
+        return tube_fragment(self)
+
 
 def _areas(boxes_px: np.ndarray) -> np.ndarray:
     return (boxes_px[:, 2] - boxes_px[:, 0]) * (boxes_px[:, 3] - boxes_px[:, 1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,10 +25,7 @@ from mmreason.agent.driver import AgentRun, Driver, run_to_end, serve_requests
 from mmreason.agent.hearing import hear_speech
 from mmreason.agent.loop import answer_loop
 from mmreason.agent.protocol import Inquiry
-from mmreason.agent.provenance import (
-    id_of,
-    tier_of,
-)
+from mmreason.agent.provenance import id_of, tier_of
 from mmreason.agent.question import Question
 from mmreason.agent.quoting import SubtitleChoice, Transcript
 from mmreason.agent.record_passages import CHANNEL_OF
@@ -37,7 +34,7 @@ from mmreason.agent.senses_run import SensesRun
 from mmreason.agent.stream import AnswerStream
 from mmreason.grounding import Grounding
 from mmreason.language.fact_questions import SENSES
-from mmreason.language.validate import checked_options, checked_question, checked_span
+from mmreason.language.validate import checked_options, checked_span
 from mmreason.memory.caption_records import make_speech_records
 from mmreason.memory.hierarchy import plan_leaves
 from mmreason.memory.store import Store
@@ -63,6 +60,8 @@ from mmreason.video.types import FrameSource, Span, VideoError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from mmreason.agent.grounding.request import Want
 
 
 class Reasoner:
@@ -345,24 +344,26 @@ class Reasoner:
         expression: str,
         *,
         span: Span | tuple[float, float] | None = None,
+        want: Want = "box",
+        at: float | None = None,
+        fps: float = 5.0,
+        max_targets: int = 1,
+        grounder: str = "auto",
+        budget: Budget | None = None,
     ) -> Grounding:
-        """Where `expression` is in an image, or in the middle frame of a video or its `span`.
-
-        Images are paths, Pillow images or uint8 (H, W, 3) RGB arrays. Boxes are in pixels of the
-        original frame. Raises UsageError or VideoError for input that cannot be used.
+        """Where `expression` is in an image (a path, a Pillow image, a uint8 (H, W, 3) RGB array)
+        or a video: for a "box" in the frame `at` seconds or in the middle of `span`; for a "tube"
+        or "mask" through the span, `fps` frames a second. See docs/grounding.md for `grounder`. A
+        round of the `budget` is one question to a model. Boxes are in pixels of the original frame;
+        what was not checked is in `issues`. Raises UsageError or VideoError for unusable input.
         """
-        from mmreason.tools.ground import frame_of_image, frame_of_video, ground_frame, is_image
+        from mmreason.agent.grounding.request import GroundRequest
+        from mmreason.agent.grounding.run import ground_input
 
-        expression = checked_question(expression, "expression")
-        if is_image(video_or_image):
-            if span is not None:
-                raise UsageError("span goes with a video, but an image was given")
-            frame = frame_of_image(cast("str | Path | np.ndarray | Image", video_or_image))
-        else:
-            with keep_open(cast("VideoInput | FrameSource", video_or_image)) as source:
-                span = checked_span(span, source.info)
-                frame = frame_of_video(source, span)
-        return ground_frame(self.model, frame, expression)
+        request = GroundRequest(
+            expression, want, span, at, fps, max_targets, grounder, budget or Budget()
+        )
+        return ground_input(self.model, self.memory, video_or_image, request)
 
     def _run(
         self, question: Question, subtitles: SubtitleChoice, budget: Budget, seed: int

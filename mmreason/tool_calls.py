@@ -332,15 +332,16 @@ class Scan(AgentCall):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundFrame(AgentCall):
-    """Find the box of something in the frame at one time.
+    """Find the box of something in frames at some times, in each by itself.
 
     Example:
-        >>> GroundFrame(span=Span(8, 9), time_s=8.5, expression="the red cup").name
+        >>> GroundFrame(span=Span(8, 9), times_s=(8.5,), expression="the red cup").name
         'ground'
     """
 
     span: Span
-    time_s: float
+    times_s: tuple[float, ...]
+    """In order: one for a box, several to follow it through the span."""
     expression: str
 
     @property

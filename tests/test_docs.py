@@ -71,7 +71,15 @@ def test_the_picture_of_the_architecture_has_every_folder() -> None:
     folders = {name.split(".")[-1] for name in packages["packages"] if name.count(".") <= 2}
     inner = {"backends", "content", "isolation", "plan", "subtitles", "world"}  # of video/
     inner |= {"audio", "labels", "screen_text", "speech"}
-    inner |= {"mmreason", "training", "schemas", "nano", "nano_grounding", "nano_reinforced", "navigation"}
+    inner |= {
+        "mmreason",
+        "training",
+        "schemas",
+        "nano",
+        "nano_grounding",
+        "nano_reinforced",
+        "navigation",
+    }
     assert sorted(name for name in folders - inner if name not in drawn) == []
 
 

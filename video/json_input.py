@@ -69,8 +69,10 @@ def parse_json(
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if "\n" in text else ""
         raise JsonInputError(f"is no JSON: {error.msg} ({line}column {error.colno})") from error
-    # Escapes can name half a pair, which no file or terminal takes.
-    writable = replace_half_pairs(value)
+    # Escapes can name half a pair, which no file or terminal takes. Where the text has none, the
+    # values are not looked through: there are millions in some data sets.
+    may_hold_half = "\\u" in text or _SURROGATE.search(text) is not None
+    writable = replace_half_pairs(value) if may_hold_half else value
     if refuse_half_pairs and writable != value:
         raise JsonInputError("holds half a surrogate pair, which stands for no character")
     return writable

@@ -13,7 +13,7 @@ from typing import Any
 
 MOST_DEPTH = 32
 """Of brackets inside brackets."""
-MOST_READINGS = 4
+MOST_READINGS = 3
 """How often each character may be looked at, on average: a reading that fails goes on behind its
 first bracket."""
 

@@ -48,12 +48,14 @@ def parse_points(
         numbers = np.array([row.numbers for row in answer.rows])
         shown = from_numbers(numbers, dialect, seen.to_size)
         for row, (x, y) in zip(answer.rows, seen.inverse().apply_points(shown), strict=True):
-            if not (0 <= x <= size_px[0] and 0 <= y <= size_px[1]):
+            inside = (min(max(x, 0.0), size_px[0]), min(max(y, 0.0), size_px[1]))
+            # Less than this is the arithmetic, as at the edge of 999 of 999.
+            if max(abs(x - inside[0]), abs(y - inside[1])) > 1e-6:
                 issues.append(
                     Issue("dropped_box", f"a point outside the frame: {list(row.numbers)}")
                 )
                 continue
-            point_px = (float(x), float(y))
+            point_px = (float(inside[0]), float(inside[1]))
             if any(target.point_px == point_px for target in targets):
                 issues.append(Issue("merged_box", f"a repeated point: {list(row.numbers)}"))
                 continue

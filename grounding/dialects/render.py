@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def render_tubes(
     notation = NOTATIONS[dialect]
     if notation.form != "json":
         raise ValueError(f"tubes are written as JSON, which dialect {dialect} is not")
-    objects: list[dict[str, object]] = []
+    objects: list[dict[str, Any]] = []
     for index, tube in enumerate(tubes):
         if tube.span is None:
             continue

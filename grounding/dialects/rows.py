@@ -182,8 +182,8 @@ class _Walk:
         by_letters = {_letters(key): item for key, item in value.items()}
         label = next((str(by_letters[k]) for k in _LABEL_KEYS if by_letters.get(k)), outer.label)
         score = next((by_letters[k] for k in _SCORE_KEYS if k in by_letters), None)
-        has_score = isinstance(score, int | float) and not isinstance(score, bool)
-        context = Row((), label, float(score) if has_score and 0 <= score <= 1 else outer.score)
+        is_score = isinstance(score, float | int) and 0 <= score <= 1
+        context = Row((), label, float(score) if is_score and score is not None else outer.score)
         if self._add_named_corners(by_letters, context):
             return
         key = next((key for key in self.shape.keys if key in by_letters), None)

@@ -6,9 +6,9 @@ it.
 
 from __future__ import annotations
 
-from mmreason.grounding.refadv.certify import CertificateError, certify
+from mmreason.grounding.refadv.certifier import CertificateError, certify
 from mmreason.grounding.refadv.drafts import Knobs
-from mmreason.grounding.refadv.generate import TRAINING_SEEDS, generate
+from mmreason.grounding.refadv.generator import TRAINING_SEEDS, generate
 from mmreason.grounding.refadv.items import Certificate, Item, Variant
 from mmreason.grounding.refadv.programs import Clause, Pick, Program
 from mmreason.grounding.refadv.texts import Wording, write_text

@@ -6,9 +6,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
-from mmreason.grounding.refadv.programs import ATTRIBUTES, Clause, Program
+from mmreason.grounding.refadv.programs import ATTRIBUTES, Clause, ClauseKind, Program
 from mmreason.grounding.refadv.things import Thing, change
 from mmreason.video.world.script import Colour, Pattern, Shape, Size
 
@@ -93,13 +93,38 @@ class FamilyLimit:
 
 FAMILY_LIMITS: dict[str, FamilyLimit] = {
     "attribute": FamilyLimit(1, 4, 1),
-    "motion": FamilyLimit(1, 5, 2, 12),
-    "order": FamilyLimit(2, 5, 2, 12),
+    "relation": FamilyLimit(2, 5, 3),
+    "ordinal": FamilyLimit(2, 5, 1, 8),
+    "same": FamilyLimit(2, 3, 2),
+    "count": FamilyLimit(2, 4, 2, 14),
+    "motion": FamilyLimit(1, 5, 2, 10),
+    "order": FamilyLimit(2, 5, 2, 10),
+    "sequence": FamilyLimit(1, 5, 3, 12),
+    "touch": FamilyLimit(1, 3, 3, 8),
+    "pass": FamilyLimit(1, 2, 3, 6),
+    "enter": FamilyLimit(1, 3, 2, 8),
+    "leave": FamilyLimit(1, 3, 2, 8),
+    "turn": FamilyLimit(1, 4, 3, 12),
 }
 
 
-def allows_knobs(limit: FamilyLimit, knobs: Knobs) -> bool:
-    """Whether a family makes items of these knobs."""
+TWO_HOPS_LIMIT = FamilyLimit(2, 5, 4, 14)
+"""Of relations over two landmarks."""
+
+
+def find_limit(family: str, knobs: Knobs) -> FamilyLimit:
+    """What a family needs with these knobs."""
+    return TWO_HOPS_LIMIT if family == "relation" and knobs.hops == 2 else FAMILY_LIMITS[family]
+
+
+def allows_knobs(family: str, knobs: Knobs) -> bool:
+    """Whether a family makes items of these knobs.
+
+    Example:
+        >>> allows_knobs("order", Knobs(k=1)), allows_knobs("order", Knobs(k=2))
+        (False, True)
+    """
+    limit = find_limit(family, knobs)
     fits_k = limit.least_k <= knobs.k <= limit.most_k
     return fits_k and knobs.k + limit.more_n <= knobs.n <= limit.most_n(knobs.k)
 
@@ -111,11 +136,6 @@ class Draft:
     program: Program
     things: list[Thing]
     """Without places, until they are found."""
-    zones: tuple[float, ...] | None = None
-    """Where `Thing.zone` lies along `axis`, in frame widths or heights."""
-    axis: str = "x"
-    spread: tuple[int, ...] = ()
-    """Indices of things that must lie apart along `axis`."""
     needs_swap: bool = False
     """Whether the same words, bound otherwise, must mean another object."""
 
@@ -141,14 +161,30 @@ def choose_attributes(rng: random.Random, count: int, options: Sequence[str]) ->
     return [attribute for attribute in ATTRIBUTES if attribute in chosen]
 
 
+def draw_twins(
+    rng: random.Random, target: Thing, names: Sequence[str], negation: int
+) -> tuple[dict[str, str], list[Clause]]:
+    """For every attribute the one other value that occurs, and what is said of the target."""
+    twins = {name: choose_other(rng, name, getattr(target, name)) for name in names}
+    clauses = [Clause(cast(ClauseKind, name), getattr(target, name)) for name in names]
+    return twins, add_negation(rng, clauses, twins) if negation else clauses
+
+
 def fill_scene(
-    rng: random.Random, target: Thing, twins: dict[str, str], count: int, hardness: int
+    rng: random.Random,
+    target: Thing,
+    twins: dict[str, str],
+    count: int,
+    *,
+    hardness: int,
+    clauses: Sequence[Clause],
 ) -> list[Thing]:
     """The target, one private witness per descriptor, and fillers: `count` things in all.
 
     `twins` gives for every descriptor the one other value that occurs in the scene. Fillers are
     corners of the cube that these values span, those that differ most from the witnesses first: in
-    a whole cube every thing is as central as the target is.
+    a whole cube every thing is as central as the target is. The witness of what `clauses` negate
+    stands there once: without "not" the words mean it alone.
     """
     names = list(twins)
     most_flips = max(1, len(names) - hardness)
@@ -161,8 +197,13 @@ def fill_scene(
     others = [flips for flips in corners if sum(flips) > 1]
     rng.shuffle(others)
     fillers = list(others)
-    while len(fillers) < count:
-        fillers += rng.sample(corners, len(corners))
+    negated = {clause.kind for clause in clauses if clause.negated or clause.rather_than}
+    common = [
+        f for f in corners if {n for n, flip in zip(names, f, strict=True) if flip} != negated
+    ]
+    # Fewer than `count` where nothing may stand there twice; the draft is then drawn again.
+    while common and len(fillers) < count:
+        fillers += rng.sample(common, len(common))
     chosen = [*witnesses, *fillers][: count - 1]
     things = [target]
     for flips in chosen:
@@ -176,6 +217,8 @@ def fill_scene(
 def add_negation(rng: random.Random, clauses: list[Clause], twins: dict[str, str]) -> list[Clause]:
     """One clause said by what its twin is: "not striped", or "red rather than blue"."""
     options = [i for i, clause in enumerate(clauses) if clause.kind in twins]
+    if not options:
+        return clauses
     index = rng.choice(options)
     clause = clauses[index]
     twin = twins[clause.kind]

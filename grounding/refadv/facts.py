@@ -10,19 +10,24 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from mmreason.video.world import World
 from mmreason.video.world.motion import actor_position, colour_at, presence_span
 from mmreason.video.world.script import Actor, Scene
-from mmreason.video.world.shapes import touching_distance
+from mmreason.video.world.shapes import find_outline, signed_distance
 from mmreason.video.world.truth import box_at
 
-SAMPLE_HZ = 10.0
+SAMPLE_HZ = 8.0
 _LEAST_TRAVEL = 0.1
 """Frame heights: what goes less far is not said to move."""
 _MOVED = 1e-3
 """Frame heights: what has gone as far has begun to move."""
 _TOUCHING = 0.01
 """Frame heights between two outlines that touch, at most."""
+_PRESSED = 0.04
+"""Frame heights that an outline which touches another reaches into it, at most: a script's meeting
+is found by halving, which may stop a little late at corners."""
 _CLEAR = 0.08
 """Frame heights between two outlines that do not touch, at least."""
 _HALVINGS = 10
@@ -78,7 +83,13 @@ def measure(world: World, time_s: float | None) -> list[Facts]:
     paths = [[actor_position(world, scene, a, t) for t in times_s] for a in scene.actors]
     facts = []
     for actor, path in zip(scene.actors, paths, strict=True):
-        seen = [box_at(world, scene, actor, t) is not None for t in times_s]
+        radius = scene.radius(actor)
+        seen = [
+            # Whole inside the frame, or enough of it.
+            (radius <= x <= world.aspect - radius and radius <= y <= 1 - radius)
+            or box_at(world, scene, actor, time_s) is not None
+            for (x, y), time_s in zip(path, times_s, strict=True)
+        ]
         facts.append(_measure_actor(world, scene, actor, path, seen, times_s))
     return _add_meetings(world, scene, facts, paths)
 
@@ -209,12 +220,13 @@ def _add_meetings(
             nearest = min(math.dist(p, q) for p, q in zip(paths[i], paths[j], strict=True))
             if nearest > reach + _CLEAR:
                 continue
-            gap = _gap(scene, actor, other, paths[i][-1], paths[j][-1])
-            start_gap = _gap(scene, actor, other, paths[i][0], paths[j][0])
-            if gap <= _TOUCHING and start_gap >= _CLEAR:
-                touches[actor.id].add(other.id)
-            elif nearest < 0.5 * reach and (actor.id in front) > (other.id in front):
+            if nearest < 0.5 * reach and (actor.id in front) > (other.id in front):
                 passes[actor.id].add(other.id)
+            elif math.dist(paths[i][0], paths[j][0]) > reach + _CLEAR:
+                # Those that come to touch were apart before.
+                gap = _gap(scene, actor, other, paths[i][-1], paths[j][-1])
+                if -_PRESSED <= gap <= _TOUCHING:
+                    touches[actor.id].add(other.id)
     return [
         replace(fact, touches=frozenset(touches[fact.id]), passes=frozenset(passes[fact.id]))
         for fact in facts
@@ -222,9 +234,20 @@ def _add_meetings(
 
 
 def _gap(scene: Scene, actor: Actor, other: Actor, place: Place, other_place: Place) -> float:
-    """Frame heights between two outlines along the line of their centres."""
-    angle = math.atan2(place[1] - other_place[1], place[0] - other_place[0])
-    met = touching_distance(
-        actor.shape, scene.radius(actor), other.shape, scene.radius(other), round(angle, 3)
+    """Frame heights between two outlines; negative where one reaches into the other."""
+    if math.dist(place, other_place) > scene.radius(actor) + scene.radius(other) + _CLEAR:
+        return math.inf
+    return min(
+        _least_distance(scene, actor, place, other, other_place),
+        _least_distance(scene, other, other_place, actor, place),
     )
-    return math.dist(place, other_place) - met
+
+
+def _least_distance(
+    scene: Scene, actor: Actor, place: Place, other: Actor, other_place: Place
+) -> float:
+    """From the outline of one to the other."""
+    radius, other_radius = scene.radius(actor), scene.radius(other)
+    points = radius * find_outline(actor.shape) + np.subtract(place, other_place)
+    x, y = (points / other_radius).T
+    return float(signed_distance(other.shape, x, y).min()) * other_radius

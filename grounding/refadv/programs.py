@@ -166,6 +166,13 @@ def list_descriptors(program: Program, prefix: str = "") -> Iterator[str]:
         yield f"{prefix}pick"
 
 
+def list_needed(program: Program, *, any_fits: bool) -> list[str]:
+    """The descriptors that must make a difference: all of them, or, where nothing fits, those of
+    the object alone. Without a word of its landmark there would be no landmark, and still nothing.
+    """
+    return [name for name in list_descriptors(program) if any_fits or "." not in name]
+
+
 def find_clause(program: Program, name: str) -> Clause | Pick | None:
     """The descriptor of a name of `list_descriptors`."""
     first, _, inner = name.partition(".")

@@ -8,18 +8,45 @@ from typing import get_args
 
 from mmreason.grounding.refadv.drafts import Draft, Knobs
 from mmreason.grounding.refadv.items import ItemKind
-from mmreason.grounding.refadv.places import choose_scale
+from mmreason.grounding.refadv.places import LEAST_CLIP_S, choose_scale
+from mmreason.grounding.refadv.programs import (
+    Clause,
+    find_clause,
+    list_descriptors,
+    replace_clause,
+)
 from mmreason.grounding.refadv.things import ASPECT, Thing
 from mmreason.video.world import World
-from mmreason.video.world.script import Background
+from mmreason.video.world.script import Background, CutOut, Ground, Shape
 
 SIZE_PX = (512, 288)
 FPS_HZ = 10.0
 IMAGE_S = 1.0
 """How long the one frame of a picture stays."""
-LEAST_CLIP_S = 4.0
 REST_S = 0.4
 """After the last motion."""
+
+
+GROUNDS: dict[str, tuple[Ground, ...]] = {
+    "plain": ("plain",),
+    "texture": ("weave", "planks", "clouds"),
+    "photo": ("grass", "gravel", "brick", "stars"),
+}
+CUTOUT_OF = dict(zip(get_args(Shape), get_args(CutOut), strict=True))
+"""Which photographed thing takes the part of a shape."""
+
+
+def cut_out_things(draft: Draft) -> Draft:
+    """The same scene of photographed things, and the program that speaks of them."""
+    things = [replace(thing, shape=CUTOUT_OF[thing.shape]) for thing in draft.things]
+    program = draft.program
+    for name in list_descriptors(program):
+        clause = find_clause(program, name)
+        if isinstance(clause, Clause) and clause.kind == "shape":
+            twin = CUTOUT_OF[clause.rather_than] if clause.rather_than else ""
+            clause = replace(clause, value=CUTOUT_OF[clause.value], rather_than=twin)
+            program = replace_clause(program, name, clause)
+    return replace(draft, things=things, program=program)
 
 
 def shuffle_draft(rng: random.Random, draft: Draft) -> Draft:
@@ -27,16 +54,12 @@ def shuffle_draft(rng: random.Random, draft: Draft) -> Draft:
     order = rng.sample(range(len(draft.things)), len(draft.things))
     place = {old: new for new, old in enumerate(order)}
     things = [draft.things[old] for old in order]
-    return replace(
-        draft, things=[replace(t, partner=place.get(t.partner, -1)) for t in things], spread=()
-    )
+    return replace(draft, things=[replace(t, partner=place.get(t.partner, -1)) for t in things])
 
 
 def make_like(target: Thing, witness: Thing) -> Thing:
-    """The target, with the look and the deeds of a witness, where it was."""
-    return replace(
-        witness, x=target.x, y=target.y, onset_s=target.onset_s, length_s=target.length_s
-    )
+    """The target, with the look and the deeds of a witness, where and when it was."""
+    return replace(witness, within=target.within, onset_s=target.onset_s, length_s=target.length_s)
 
 
 def measure_duration(draft: Draft) -> float:
@@ -52,7 +75,8 @@ def write_world(rng: random.Random, kind: ItemKind, seed: int, draft: Draft, kno
         "start_s": 0.0,
         "end_s": IMAGE_S if kind == "image" else measure_duration(draft),
         "background": rng.choice(get_args(Background)),
-        "scale": choose_scale(len(draft.things)),
+        "ground": rng.choice(GROUNDS[knobs.ground]),
+        "scale": choose_scale(draft.things),
         "actors": [_write_actor(index, thing) for index, thing in enumerate(draft.things)],
         "events": _write_events(draft),
     }

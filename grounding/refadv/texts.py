@@ -172,9 +172,16 @@ def _noun_phrase(parts: _Parts, wording: Wording, *, plural: bool = False) -> li
 def _that_words(later: Sequence[Named], wording: Wording, *, plural: bool = False) -> list[Token]:
     """`that is not striped and moves left`."""
     tokens: list[Token] = []
+    simple = [named for named in later if named[1].kind in ATTRIBUTES]
     for index, (name, clause) in enumerate(later):
-        tokens += _plain("that") if index == 0 else _plain("and", "that")
-        tokens += _predicate(name, clause, wording, plural)
+        predicate = _predicate(name, clause, wording, plural)
+        if 0 < index < len(simple):
+            # "that is large, red and striped": one verb for all.
+            tokens += _plain("and" if index == len(simple) - 1 else ",")
+            tokens += predicate[1:]
+        else:
+            tokens += _plain("and", "that") if index else _plain("that")
+            tokens += predicate
     return tokens
 
 
@@ -196,19 +203,16 @@ def _predicate(name: str, clause: Clause, wording: Wording, plural: bool) -> lis
         phrase = wording.choose(f"rel {clause.value}", _RELATIONS[clause.value])
         return [*_plain(be), *_tag(phrase, name), *_landmark(name, clause, wording)]
     if clause.kind == "same":
-        phrase = wording.choose("same", ("of the same {} as", "of one {} with"))
+        verb = wording.choose("same", (f"{be} of", "have" if plural else "has"))
         landmark = _landmark(name, clause, wording)
-        return [*_plain(be), *_tag(phrase.format(clause.value), name), *landmark]
+        return [*_plain(*verb.split()), *_tag(f"the same {clause.value} as", name), *landmark]
     if clause.kind == "count":
         attribute, number = clause.value.split()
         count = _NUMBERS[int(number)]
         phrase = wording.choose(
-            "count",
-            (
-                f"one of exactly {count} of one {attribute}",
-                f"in a group of exactly {count} of the same {attribute}",
-            ),
+            "count", ("one of exactly {} things of the same", "in a group of exactly {} of one")
         )
+        phrase = f"{phrase.format(count)} {attribute}"
         return [*_plain(be), *_tag(phrase, name)]
     return _event_words(name, clause, wording, plural)
 
@@ -220,24 +224,17 @@ def _landmark(name: str, clause: Clause, wording: Wording) -> list[Token]:
 
 
 def _event_words(name: str, clause: Clause, wording: Wording, plural: bool) -> list[Token]:
-    ending = "" if plural else "s"
     verb, after = _event_verb(clause, wording)
     if clause.negated:
         return _tag(f"{'do' if plural else 'does'} not {verb} {after}", name)
-    if verb == "pass" and not plural:
-        ending = "es"
-    if verb == "go" and not plural:
-        ending = "es"
-    tokens = _tag(f"{verb}{ending} {after}", name)
-    if clause.kind in ("before", "after"):
-        assert clause.landmark is not None
-        joint = f"only {clause.kind}" if clause.kind == "after" else clause.kind
-        done = {"moves": "moves", "turns": "changes colour"}[clause.value]
-        return [
-            *_tag(f"move{ending} {joint}", name), *_landmark(name, clause, wording), *_tag(done, name)
-        ]  # fmt: skip
+    if not plural:
+        verb += "es" if verb in ("go", "pass") else "s"
+    tokens = _tag(f"{verb} {after}", name)
     if clause.landmark is not None:
         tokens += _landmark(name, clause, wording)
+    if clause.kind in ("before", "after"):
+        done = {"moves": "moves", "turns": "changes colour"}[clause.value]
+        tokens += _tag(done, name)
     return tokens
 
 
@@ -253,6 +250,8 @@ def _event_verb(clause: Clause, wording: Wording) -> tuple[str, str]:
         return "turn", clause.value
     if clause.kind == "touches":
         return "come", "to touch"
+    if clause.kind in ("before", "after"):
+        return "move", "before" if clause.kind == "before" else "only after"
     return "pass", "in front of"
 
 

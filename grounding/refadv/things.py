@@ -15,6 +15,7 @@ ASPECT = 16 / 9
 LEAST_APART = 0.1
 """Of the frame's width or height: the least difference in place that is spoken of."""
 OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
+Rectangle = tuple[float, float, float, float]
 AXIS_SPAN = {"x": ASPECT, "y": 1.0}
 
 
@@ -38,8 +39,8 @@ class Thing:
     travel: float = 0.0
     partner: int = -1
     """Whom it touches or passes: index among the things of the scene."""
-    zone: int = -1
-    """Of a relation: which stretch of the axis it lies in, from the left or the top; -1 any."""
+    within: Rectangle | None = None
+    """Where its centre may be put: x1, y1, x2, y2 in frame widths and heights; None anywhere."""
 
     def radius(self, scale: float) -> float:
         """In frame heights."""
@@ -66,6 +67,9 @@ def reverse_things(things: Sequence[Thing], duration_s: float) -> list[Thing]:
             turned = replace(turned, event="enters")
         elif thing.event == "turns":
             turned = replace(turned, colour=thing.value, value=thing.colour)
+        elif thing.event == "touches":
+            # Those that came together part.
+            turned = replace(turned, event="")
         reversed_things.append(turned)
     return reversed_things
 

@@ -22,7 +22,9 @@ from mmreason.cli.cache_merge import merge_stores
 from mmreason.cli.caption import caption_video
 from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
+from mmreason.cli.data_referring import check_data, convert_data
 from mmreason.cli.demo import run_demo
+from mmreason.cli.diagnose import diagnose_predictions
 from mmreason.cli.doctor import check_installation
 from mmreason.cli.eval import eval_app
 from mmreason.cli.ground import ground_expression
@@ -135,6 +137,7 @@ def _add_verb(verb: Callable[..., None], example: str) -> None:
 
 _add_verb(ask_video, 'mmreason ask clip.mp4 "What colour is the star?" --html out.html')
 _add_verb(ground_expression, 'mmreason ground clip.mp4 "the red star" --at 2.5 --out box.png')
+_add_verb(diagnose_predictions, "mmreason diagnose predictions.jsonl --report diagnosis.html")
 _add_verb(caption_video, "mmreason caption clip.mp4 --start 4 --end 8")
 _add_verb(index_videos, "mmreason index talks/ --with speech,screen")
 _add_verb(search_videos, 'mmreason search talks/ "the budget" --channel speech --open 1')
@@ -150,6 +153,10 @@ _add_verb(check_installation, "mmreason doctor --json")
 cache_app.command(
     "merge", epilog="Example: mmreason cache merge talks.shard-*.sqlite3 --store talks.sqlite3"
 )(merge_stores)
+data_app.command("check", epilog="Example: mmreason data check train.json val.json")(check_data)
+data_app.command(
+    "convert", epilog="Example: mmreason data convert 'refs(unc).p' val.jsonl --to odvg --split val"
+)(convert_data)
 app.add_typer(cache_app, name="cache", epilog="Example: mmreason cache show talk.mp4")
 app.add_typer(train_app, name="train")
 app.add_typer(data_app, name="data")

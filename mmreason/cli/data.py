@@ -1,4 +1,7 @@
-"""`mmreason data`: samples that teach a model to navigate, and problems for other libraries."""
+"""`mmreason data`: samples that teach a model to navigate, and problems for other libraries.
+
+Verbs about referring expressions are in `data_referring`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from mmreason.cli.common import (
 MOST_WARNED_OF = 10
 """Problems without their video that are named; the rest is counted."""
 
-data_app = typer.Typer(no_args_is_help=True, help="Make training data.")
+data_app = typer.Typer(no_args_is_help=True, help="Make, check and convert data sets.")
 
 
 class Target(StrEnum):
@@ -34,7 +37,7 @@ class Target(StrEnum):
 
 @data_app.callback()
 def _data_group() -> None:
-    """Make training data."""
+    """Make, check and convert data sets."""
 
 
 @data_app.command(

@@ -9,6 +9,7 @@ from mmreason.cli.eval_natural import eval_natural
 from mmreason.cli.eval_navigation import eval_navigation
 from mmreason.cli.eval_needle import eval_needle
 from mmreason.cli.eval_public import eval_public
+from mmreason.cli.eval_refadv import eval_refadv
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a model.")
 
@@ -34,3 +35,6 @@ eval_app.command("nano", epilog="Example: mmreason eval nano --worlds 200 --card
 eval_app.command(
     "natural", epilog="Example: mmreason eval natural --without check --out runs/natural"
 )(eval_natural)
+eval_app.command(
+    "refadv", epilog="Example: mmreason eval refadv --model nano --items 300 --out runs/refadv"
+)(eval_refadv)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from mmreason.grounding.metrics.statistics import wilson_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +27,8 @@ class Proportion:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson score interval at 95 % (Wilson 1927); (0, 1) where nothing was measured."""
-        if not self.n:
-            return (0.0, 1.0)
-        z, p, n = 1.959964, self.value, self.n
-        # It stays open where all or none are hits; the normal one shrinks to nothing there.
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return (max(0.0, centre - half), min(1.0, centre + half))
+        """Wilson's, at 95 %; (0, 1) where nothing was measured."""
+        return wilson_interval(self.hits, self.n)
 
     def __add__(self, other: Proportion) -> Proportion:
         return Proportion(self.hits + other.hits, self.n + other.n)
@@ -82,31 +75,6 @@ class Mean:
             return "not measured"
         low, high = self.interval
         return f"{self.value:.3f} ({low:.3f} to {high:.3f}, n = {self.n})"
-
-
-def bootstrap_mean(
-    clusters: Collection[Sequence[float]], *, draws: int = 2000, seed: int = 0
-) -> tuple[float, float, float]:
-    """Mean over all values with a 95 % percentile interval (low, high) from drawing whole clusters:
-    values of one source are not independent. Without two clusters there is no interval, without a
-    value no mean: NaN.
-
-    Example:
-        >>> bootstrap_mean([[1.0, 1.0], [1.0]])
-        (1.0, 1.0, 1.0)
-    """
-    if not clusters:
-        return math.nan, math.nan, math.nan
-    # Sums and counts a cluster: drawing clusters then needs no more than indexing.
-    sums = np.array([sum(values) for values in clusters])
-    counts = np.array([len(values) for values in clusters])
-    value = float(sums.sum() / counts.sum())
-    if len(sums) < 2:
-        return value, math.nan, math.nan
-    drawn = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
-    means = sums[drawn].sum(1) / counts[drawn].sum(1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return value, float(low), float(high)
 
 
 def normalise_text(text: str) -> str:

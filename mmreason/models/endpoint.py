@@ -465,8 +465,8 @@ def _summary(errors: Mapping[int, str], count: int) -> str:
 
 
 def _recipe_for(served_model: str, tier: Tier) -> ClipRecipe:
-    sees_px = dialect_of(served_model) is Dialect.SEEN_PX
-    patch_px = _PATCH_SEEN_PX if sees_px else _PATCH_PX
+    has_small_patches = dialect_of(served_model) in (Dialect.SEEN_PX, Dialect.QWEN2_VL)
+    patch_px = _PATCH_SEEN_PX if has_small_patches else _PATCH_PX
     return recipe_for(served_model, multiple_px=patch_px, tier=tier)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from mmreason.grounding import Dialect
 from mmreason.models.base import ClipRecipe, Tier
+from mmreason.models.box_dialects import with_dialect
 from mmreason.models.serving_engines import EngineName
 from mmreason.types import UsageError
 from mmreason.video.json_input import JsonInputError, parse_json
@@ -81,7 +82,7 @@ class ModelOptions:
     max_frames: int | None = None
     """Frames of one clip."""
     box_dialect: Dialect | None = None
-    """What the numbers of a box mean."""
+    """What the numbers of a box mean, and how boxes are asked for."""
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -213,7 +214,7 @@ class ModelOptions:
             # A fixed size would contradict the longest side that is asked for.
             changes |= {"longest_px": self.longest_px, "size_px": None}
         if self.box_dialect is not None:
-            changes["box_dialect"] = self.box_dialect
+            clip = with_dialect(clip, self.box_dialect)
         return replace(clip, **changes) if changes else clip
 
 

@@ -9,6 +9,7 @@ from mmreason.agent.batch import BatchTotals, Failure
 from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli.cache import VideoUsageOutput
 from mmreason.cli.cache_merge import MergeOutput
+from mmreason.cli.data_referring import DataCheckOutput, DataConvertOutput
 from mmreason.cli.index import Indexed
 from mmreason.cli.index_senses import VideoEstimate
 from mmreason.cli.inputs import FileFailure
@@ -17,6 +18,7 @@ from mmreason.cli.search import SearchOutput
 from mmreason.cli.timeline import TimelineOutput
 from mmreason.cli.transcribe import TranscribedFile
 from mmreason.cli.weights import WeightsOutput
+from mmreason.evaluation.refadv.diagnosis import Diagnosis
 from mmreason.grounding import GroundingStatus, Issue
 from mmreason.memory.store_usage import Usage
 from mmreason.policies.estimate import Estimate
@@ -51,7 +53,7 @@ class FailedRow:
 
 @dataclass(frozen=True, kw_only=True)
 class GroundingOutput:
-    """Where an expression is in one frame."""
+    """Where an expression is in one frame, or through time."""
 
     status: GroundingStatus
     boxes_px: tuple[tuple[float, float, float, float], ...]
@@ -68,9 +70,13 @@ class GroundingOutput:
     """Time of the frame that was looked at; null for an image."""
     size_px: tuple[int, int] | None
     """Width and height of the frame."""
+    transform: dict[str, Any] | None
+    """From the frame to the picture that the model saw: sizes, scales and shifts as fractions; null
+    where no text was read."""
     settings: dict[str, Any]
+    """What moves the result: model, prompts, dialect, grounder and why it, parts looked at."""
     targets: tuple[dict[str, Any], ...]
-    """Every target: its box, label, tube, span, score and what was checked of it."""
+    """Every target: its box or point, label, tube, span, score and what was checked of it."""
     rivals: tuple[dict[str, Any], ...]
     """Runners-up, with the descriptors that they fail."""
     rationale: str
@@ -80,7 +86,8 @@ class GroundingOutput:
     cost: dict[str, float]
     """Frames, calls, tokens and seconds."""
     picture: str | None = field(default=None, metadata=OPTIONAL)
-    """Path of the picture that was asked for; null where nothing was found to draw."""
+    """Path of the picture, video or page that was asked for; null where nothing was found to
+    draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +214,7 @@ OUTPUTS = (
     Output("answers_totals", "mmreason ask --questions FILE --out FILE --json", BatchTotals),
     Output("estimate", "mmreason ask VIDEO --dry-run --json", Estimate),
     Output("grounding", "mmreason ground FILE EXPRESSION --json", GroundingOutput),
+    Output("diagnosis", "mmreason eval refadv --json; mmreason diagnose FILE --json", Diagnosis),
     Output("caption", "mmreason caption VIDEO --json", CaptionOutput),
     Output("index", "mmreason index FILES --json", IndexOutput),
     Output("search", "mmreason search PATHS WORDS --json", SearchOutput),
@@ -221,6 +229,8 @@ OUTPUTS = (
     Output("cache", "mmreason cache --json", CacheOutput),
     Output("cache_video", "mmreason cache show FILE --json", VideoUsageOutput),
     Output("cache_merge", "mmreason cache merge STORE --json", MergeOutput),
+    Output("data_check", "mmreason data check FILES --json", DataCheckOutput),
+    Output("data_convert", "mmreason data convert IN OUT --to FORM --json", DataConvertOutput),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
     Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )

@@ -4,12 +4,35 @@ do not fit the tool. Their meaning is checked by `service`."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, FiniteFloat, ValidationError
 
+from mmreason.language.validate import QUESTION_LIMIT
+from mmreason.server.roots import MAX_PATH_BYTES
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
+
+FilePath = Annotated[str, Field(description="Path of a video file.", max_length=MAX_PATH_BYTES)]
+Seconds = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9)]
+PartStart = Annotated[Seconds | None, Field(description="First second; default: the start.")]
+PartEnd = Annotated[Seconds | None, Field(description="Last second; default: the end.")]
+BudgetFrames = Annotated[int | None, Field(description="Most frames to look at.")]
+BudgetSeconds = Annotated[FiniteFloat | None, Field(description="Most seconds to spend.")]
+FramesFile = Annotated[
+    str, Field(description="Path of a video file or an image.", max_length=MAX_PATH_BYTES)
+]
+Wording = Annotated[
+    str,
+    Field(description='What to find, such as "the red star".', max_length=QUESTION_LIMIT),
+]
+Moment = Annotated[
+    Seconds | None, Field(description="Second of the video to look at; default: the middle.")
+]
+Wanted = Annotated[
+    Literal["box", "tube"],
+    Field(description="box: in one frame; tube: followed through the video, or a part of it."),
+]
 
 MAX_TEXT_CHARACTERS = 20_000
 """Of one argument: room for a list that is written as text."""

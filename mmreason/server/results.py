@@ -3,15 +3,19 @@ read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mmreason.grounding import Grounding, GroundingStatus
+from mmreason.grounding import Grounding, GroundingStatus, Target, Tube
 from mmreason.json_values import SCHEMA
 from mmreason.report.text import all_notes, check_words, looked_words
 from mmreason.types import Answer, Cost, Evidence, EvidenceSource, StopReason
 from mmreason.video.inspect import FileReport, FrameRateKind
+
+MOST_PATH = 40
+"""Boxes of one target through time that a client is given."""
 
 _CONFIG = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -160,11 +164,62 @@ class CaptionResult(ToolResult):
     """One description, or a line a moment that begins with its time."""
 
 
+class TargetResult(BaseModel):
+    """One thing that the expression refers to, or a rival that was looked at and not chosen."""
+
+    model_config = _CONFIG
+
+    label: str
+    box_px: tuple[float, float, float, float] | None
+    """At frame_time_s; null where it is not to be seen then."""
+    start_s: float | None
+    end_s: float | None
+    """First and last second at which it was seen; null for boxes of one frame."""
+    path: list[tuple[float, float, float, float, float]]
+    """Second, x1, y1, x2, y2, at moments spread over its presence; empty for boxes of one frame."""
+    score: float | None
+    score_kind: str | None
+    checks: dict[str, bool | None]
+    """What the expression says of it, and whether a look confirmed it; null: not checked."""
+    fails: list[str]
+    """Of a rival: what does not hold for it."""
+
+    @classmethod
+    def of(cls, target: Target, fails: Sequence[str] = ()) -> TargetResult:
+        tube, span = target.tube, target.span
+        return cls(
+            label=target.label,
+            box_px=None if target.box is None else target.box.xyxy,
+            start_s=None if span is None else span.start_s,
+            end_s=None if span is None else span.end_s,
+            path=[] if tube is None else _spread_path(tube),
+            score=target.score,
+            score_kind=target.score_kind,
+            checks=dict(target.checks),
+            fails=list(fails),
+        )
+
+
+def _spread_path(tube: Tube) -> list[tuple[float, float, float, float, float]]:
+    rows = [
+        (round(float(time_s), 3), *(round(float(value), 1) for value in box_px))
+        for time_s, box_px, present in zip(tube.times_s, tube.boxes_px, tube.present, strict=True)
+        if present
+    ]
+    step = -(-len(rows) // MOST_PATH) or 1
+    return rows[::step]
+
+
 class GroundResult(ToolResult):
-    """Where an expression is in one frame."""
+    """Where an expression is in one frame, or through time."""
 
     status: GroundingStatus
-    """found: one box; ambiguous: several; other values: no box, and why."""
+    """found; ambiguous: several fit and nothing tells them apart; else: nothing, and why."""
+    targets: list[TargetResult]
+    rivals: list[TargetResult]
+    """What was looked at and not chosen."""
+    not_looked_at_s: list[tuple[float, float]]
+    """Parts of the video that were not looked at closely."""
     boxes_px: list[tuple[float, float, float, float]]
     """x1, y1, x2, y2 in pixels of the original frame, from its upper left corner."""
     labels: list[str]
@@ -180,6 +235,9 @@ class GroundResult(ToolResult):
     def of(cls, grounding: Grounding) -> GroundResult:
         return cls(
             status=grounding.status,
+            targets=[TargetResult.of(target) for target in grounding.targets],
+            rivals=[TargetResult.of(rival.target, rival.fails) for rival in grounding.rivals],
+            not_looked_at_s=[tuple(s) for s in grounding.settings.get("not_looked_at_s", ())],
             boxes_px=[box.xyxy for box in grounding.boxes],
             labels=list(grounding.labels),
             frame_time_s=grounding.frame_time_s,

@@ -29,12 +29,25 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent, ToolAnnotations
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import Field, ValidationError
 
 import mmreason
 from mmreason.language.validate import OPTION_LIMIT, QUESTION_LIMIT
 from mmreason.memory.records import Channel
-from mmreason.server.arguments import check_arguments, describe_rejection
+from mmreason.server.arguments import (
+    BudgetFrames,
+    BudgetSeconds,
+    FilePath,
+    FramesFile,
+    Moment,
+    PartEnd,
+    PartStart,
+    Seconds,
+    Wanted,
+    Wording,
+    check_arguments,
+    describe_rejection,
+)
 from mmreason.server.call import Call, CallCancelled
 from mmreason.server.known import (
     OverviewResult,
@@ -65,12 +78,6 @@ decode never hold them."""
 MAX_ERROR_CHARACTERS = 1_000
 """Of the line that tells a client what went wrong."""
 _INTERRUPTED = 130
-
-FilePath = Annotated[str, Field(description="Path of a video file.", max_length=MAX_PATH_BYTES)]
-Seconds = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9)]
-
-PartStart = Annotated[Seconds | None, Field(description="First second; default: the start.")]
-PartEnd = Annotated[Seconds | None, Field(description="Last second; default: the end.")]
 
 
 class CallKind(Enum):
@@ -114,10 +121,8 @@ class Tools:
         ] = None,
         start_s: PartStart = None,
         end_s: PartEnd = None,
-        budget_frames: Annotated[int | None, Field(description="Most frames to look at.")] = None,
-        budget_seconds: Annotated[
-            FiniteFloat | None, Field(description="Most seconds to spend.")
-        ] = None,
+        budget_frames: BudgetFrames = None,
+        budget_seconds: BudgetSeconds = None,
     ) -> Annotated[CallToolResult, AskResult]:
         """Answer a question about what is to be seen or is said in subtitles in a video, of seconds
         or of hours, or in the part of it between start_s and end_s. Gives the answer, its
@@ -162,24 +167,31 @@ class Tools:
 
     async def ground(
         self,
-        file: Annotated[
-            str,
-            Field(description="Path of a video file or an image.", max_length=MAX_PATH_BYTES),
-        ],
-        expression: Annotated[
-            str,
-            Field(description='What to find, such as "the red star".', max_length=QUESTION_LIMIT),
-        ],
-        at_s: Annotated[
-            Seconds | None,
-            Field(description="Second of the video to look at; default: its middle."),
-        ] = None,
+        file: FramesFile,
+        expression: Wording,
+        at_s: Moment = None,
+        want: Wanted = "box",
+        start_s: PartStart = None,
+        end_s: PartEnd = None,
+        budget_frames: BudgetFrames = None,
+        budget_seconds: BudgetSeconds = None,
     ) -> Annotated[CallToolResult, GroundResult]:
-        """Find something in one frame of a video, or in an image: its box in pixels of the original
-        frame, or that it is not there."""
+        """Find something in an image, in one frame of a video, or through a part of it: its boxes
+        in pixels of the original frame, what was checked of it, or that it is not there. What moves
+        takes want=tube."""
 
         def work(call: Call) -> ToolOutput:
-            return self._service.ground(call, file, expression, at_s)
+            return self._service.ground(
+                call,
+                file,
+                expression,
+                at_s,
+                want=want,
+                start_s=start_s,
+                end_s=end_s,
+                frames=budget_frames,
+                seconds=budget_seconds,
+            )
 
         return await self._perform(work, CallKind.MODEL)
 

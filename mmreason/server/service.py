@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 
@@ -65,8 +65,6 @@ SHEET_CELL_PX = 240
 """Width of a frame on a contact sheet."""
 FILE_CALL_SECONDS = 60.0
 """Limit of a call that asks no model, where the limit of all calls is not lower."""
-
-_MOMENT_S = 1e-6
 
 ReportStep = Callable[[int, str], None]
 """Called with a number that grows and what goes on; what it raises ends the work."""
@@ -151,19 +149,47 @@ class VideoService:
         start_s, end_s = span.to_list()
         return ToolOutput(CaptionResult(start_s=start_s, end_s=end_s, text=text))
 
-    def ground(self, call: Call, file: str, expression: str, at_s: float | None) -> ToolOutput:
-        """A `GroundResult` in an image, or in the frame of a video at a time (default: its
-        middle)."""
+    def ground(
+        self,
+        call: Call,
+        file: str,
+        expression: str,
+        at_s: float | None,
+        *,
+        want: Literal["box", "tube"] = "box",
+        start_s: float | None = None,
+        end_s: float | None = None,
+        frames: int | None = None,
+        seconds: float | None = None,
+    ) -> ToolOutput:
+        """A `GroundResult` in an image, in the frame of a video at a time (default: the middle), or
+        for a tube through the part between two times. `frames` and `seconds` are the client's
+        budget, within the limits of a call."""
         checked_question(expression, "expression")
-        span = None if at_s is None else Span(at_s, at_s + _MOMENT_S)
+        # For its checks alone: the budget is made below, when the time that is left is known.
+        self.limits.budget(frames, seconds, call.remaining_s)
         with self.roots.open(file, "a video file or an image") as opened_file:
             if is_image(opened_file):
+                if (at_s, start_s, end_s) != (None,) * 3:
+                    raise UsageError("an image has no times; leave at_s, start_s and end_s out")
                 reasoner = self._reasoner(call)
+                budget = self.limits.budget(frames, seconds, call.remaining_s)
                 with stop_when(call.check):
-                    grounding = reasoner.ground(opened_file, expression, span=span)
+                    grounding = reasoner.ground(opened_file, expression, want=want, budget=budget)
                 return ToolOutput(GroundResult.of(grounding))
         with self._opened(call, file) as (_, opened):
-            grounding = self._reasoner(call).ground(opened, expression, span=span)
+            part = None
+            if (start_s, end_s) != (None, None):
+                part = checked_part(start_s, end_s, opened.info)
+            reasoner = self._reasoner(call)
+            grounding = reasoner.ground(
+                opened,
+                expression,
+                span=part,
+                want=want,
+                at=at_s,
+                budget=self.limits.budget(frames, seconds, call.remaining_s),
+            )
         return ToolOutput(GroundResult.of(grounding))
 
     def inspect(self, call: Call, video: str) -> ToolOutput:

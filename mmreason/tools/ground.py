@@ -1,11 +1,12 @@
 """Grounding one expression in one frame with a chat model: show, ask, read the boxes.
 
-The text is read in `mmreason.grounding.parse`.
+The text is read in `mmreason.grounding.dialects`.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -125,26 +126,16 @@ def frame_of_video(video: FrameSource, span: Span) -> Frame:
 
 def ground_frame(model: ChatModel, frame: Frame, expression: str) -> Grounding:
     """Ask the model for the box of `expression`; a failing model gives status `error`."""
-    clip = model.clip
-    seen_size_px = clip.frame_size_px(*frame.size_px)
-    settings: dict[str, Any] = {
-        "model": {"name": model.name, "fingerprint": model.fingerprint},
-        "prompts_sha256": clip.prompts.sha256,
-        "dialect": str(clip.box_dialect),
-        "seen_size_px": list(seen_size_px),
-        "notes": list(model.notes),
-    }
     batch = FrameBatch(
-        pixels=_resized(frame.pixels, seen_size_px)[None],
+        pixels=frame.pixels[None],
         times_s=np.array([frame.time_s or 0.0]),
         exact=np.array([True]),
     )
-    question = Message(
-        "user", (FramesPart(batch, "image"), TextPart(clip.prompts.find(expression)))
-    )
+    seen_size_px = model.clip.frame_size_px(*frame.size_px)
+    settings: dict[str, Any] = describe_model(model) | {"seen_size_px": list(seen_size_px)}
     common = {"expression": expression, "frame_time_s": frame.time_s, "settings": settings}
     try:
-        reply = model.generate(GenerateRequest([[question]]))[0]
+        (grounding,) = ask_boxes(model, batch, expression)
     except (RuntimeError, ValueError, OSError) as error:
         return Grounding(
             status=GroundingStatus.ERROR,
@@ -152,9 +143,58 @@ def ground_frame(model: ChatModel, frame: Frame, expression: str) -> Grounding:
             size_px=frame.size_px,
             **common,
         )
-    _, text = split_thought(reply.text)
-    grounding = parse_boxes(text, clip.box_dialect, frame.size_px, seen_size_px=seen_size_px)
     return replace(grounding, **common)
+
+
+def ask_boxes(model: ChatModel, frames: FrameBatch, phrase: str) -> list[Grounding]:
+    """Ask the model for the boxes of `phrase` in each frame by itself, all in one request; boxes
+    are in pixels of `frames`. Raises what models raise."""
+    height_px, width_px = frames.pixels.shape[1:3]
+    clip = model.clip
+    seen_size_px = clip.frame_size_px(width_px, height_px)
+    conversations = [
+        [
+            Message(
+                "user",
+                (
+                    FramesPart(shown_frames(frames, [index], seen_size_px), "image"),
+                    TextPart(clip.prompts.find(phrase)),
+                ),
+            )
+        ]
+        for index in range(len(frames))
+    ]
+    replies = model.generate(GenerateRequest(conversations))
+    return [
+        parse_boxes(
+            split_thought(reply.text)[1],
+            clip.box_dialect,
+            (width_px, height_px),
+            seen_size_px=seen_size_px,
+        )
+        for reply in replies
+    ]
+
+
+def describe_model(model: ChatModel) -> dict[str, Any]:
+    """What of a model moves its boxes, in JSON types."""
+    return {
+        "model": {"name": model.name, "fingerprint": model.fingerprint},
+        "prompts_sha256": model.clip.prompts.sha256,
+        "dialect": str(model.clip.box_dialect),
+        "notes": list(model.notes),
+    }
+
+
+def shown_frames(
+    frames: FrameBatch, indices: Sequence[int], size_px: tuple[int, int]
+) -> FrameBatch:
+    """Some of the frames at the (width, height) at which a model is shown them."""
+    return FrameBatch(
+        pixels=np.stack([_resized(frames.pixels[index], size_px) for index in indices]),
+        times_s=frames.times_s[list(indices)],
+        exact=frames.exact[list(indices)],
+    )
 
 
 def _resized(pixels: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:

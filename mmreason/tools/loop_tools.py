@@ -37,6 +37,8 @@ FOCUS_S = 16.0
 """Longest stretch of a focus."""
 FOCUS_HZ = 4.0
 """Frames a second of a focus, as long as `LOOK_FRAMES` allows."""
+GROUND_FRAMES = 8
+"""Frames in which something is followed through a stretch."""
 FRAME_S = 2.0
 """What a single frame speaks for."""
 
@@ -49,6 +51,7 @@ RecordIds = Annotated[
 EvidenceIds = Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=16)]
 Frames = Annotated[int, Field(ge=1, le=LOOK_FRAMES)]
 ShortText = Annotated[str, Field(max_length=2_000)]
+GroundWant = Literal["box", "tube"]
 SearchChannel = Literal["any", "event", "entity", "screen_text", "speech", "label", "shot"]
 OptionalSeconds = Seconds | None
 
@@ -129,12 +132,29 @@ def frames(video: AskedVideo, times_s: Times) -> AgentCall:
     return DescribeStills(span=whole, stills=tuple(stills))
 
 
-def ground(video: AskedVideo, expression: Text, time_s: Seconds) -> AgentCall:
-    """Find the box of something in the frame at one time."""
+def ground(
+    video: AskedVideo,
+    expression: Text,
+    time_s: OptionalSeconds = None,
+    want: GroundWant = "box",
+    start_s: OptionalSeconds = None,
+    end_s: OptionalSeconds = None,
+) -> AgentCall:
+    """Find the box of something in the frame at time_s; with want "tube", its boxes at up to eight
+    moments from start_s to end_s."""
+    if want == "tube":
+        if time_s is not None:
+            raise UsageError("time_s goes with want box; for a tube give start_s and end_s")
+        span = _between(video, start_s, end_s)
+        step_s = span.duration_s / GROUND_FRAMES
+        times_s = tuple(span.start_s + (i + 0.5) * step_s for i in range(GROUND_FRAMES))
+        return GroundFrame(span=span, times_s=times_s, expression=expression)
+    if time_s is None:
+        raise UsageError("give time_s, the second at which to look; or want tube with a stretch")
     span = Span(max(0.0, time_s - FRAME_S / 2), time_s + FRAME_S / 2).clip(video.span)
     if span.duration_s <= 0:
         raise UsageError(f"{time_s:g} s lies outside the video, which is {video.span}")
-    return GroundFrame(span=span, time_s=time_s, expression=expression)
+    return GroundFrame(span=span, times_s=(time_s,), expression=expression)
 
 
 def transcript(

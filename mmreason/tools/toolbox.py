@@ -78,7 +78,7 @@ from mmreason.tools.views import (
 from mmreason.types import Cost, Note, Observation, UsageError
 from mmreason.video.speech.transcript import HEARD
 from mmreason.video.subtitles import Subtitles
-from mmreason.video.types import FrameBatch, FrameSource
+from mmreason.video.types import FrameBatch, FrameSource, Span
 
 LOOK_TOKENS = 256
 """At least, for an answer with the times that show it, and for the words around it of a model that
@@ -203,9 +203,15 @@ class Toolbox:
                 return prompt, focus_views(recipe, info, span), recipe.answer_tokens
             return prompt, (clip_view(recipe, info, span, call.shift),), recipe.answer_tokens
         if isinstance(call, GroundFrame):
-            still = StillFrame(call.time_s, call.span)
+            # Each frame speaks for its share of the span.
+            share_s = call.span.duration_s / len(call.times_s)
+            starts_s = [call.span.start_s + i * share_s for i in range(len(call.times_s))]
+            stills = [
+                StillFrame(time_s, Span(start_s, start_s + share_s))
+                for time_s, start_s in zip(call.times_s, starts_s, strict=True)
+            ]
             prompt = recipe.prompts.find(call.expression)
-            return prompt, stills_views(recipe, info, (still,)), recipe.answer_tokens
+            return prompt, stills_views(recipe, info, stills), recipe.answer_tokens
         # What is told without a model has no prompt and no frames.
         return "", (), 1
 

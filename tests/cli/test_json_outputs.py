@@ -110,6 +110,23 @@ def test_what_is_not_answered_is_counted_in_a_batch(
     assert (totals["unanswered"], totals["failed"]) == (1, 0)
 
 
+def test_checked_and_converted_data_fit(printed: Printed, tmp_path: Path) -> None:
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 4, 4]}
+    annotation |= {"attributes": {"colour": "red"}, "expression": "the red dog"}
+    twin = annotation | {"id": 2, "attributes": {"colour": "red"}, "expression": "a dog"}
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 8, "height": 8}],
+        "annotations": [annotation, twin, annotation | {"id": 3, "bbox": [0, 0, 0, 4]}],
+        "categories": [{"id": 1, "name": "dog"}],
+    }
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document))
+    checked = printed("data", "check", path, path, ends=1)
+    check("data_check", checked)
+    assert checked["images"][0]["expressions"] and checked["images"][0]["look_alikes"]
+    check("data_convert", printed("data", "convert", path, tmp_path / "b.jsonl", "--to", "odvg"))
+
+
 def test_other_verbs_fit(printed: Printed, clip: Path, tmp_path: Path) -> None:
     check("grounding", printed("ground", clip, "red half"))
     check("grounding", printed("ground", clip, "dragon", "--out", tmp_path / "d.png", ends=3))
@@ -160,3 +177,9 @@ def test_steps_have_no_zero_counters_and_no_noise(printed: Printed, clip: Path) 
     assert all(number == round(number, 6) for number in numbers(answer))
     confidence = answer["confidence"]
     assert confidence == round(confidence, 4) and answer["confidence_calibrated"] is False
+
+
+def test_a_diagnosis_fits(printed: Printed, tmp_path: Path) -> None:
+    run = ["eval", "refadv", "--model", "oracle:first", "--seed", 40, "--items", 3]
+    check("diagnosis", printed(*run, "--kind", "video", "--out", tmp_path))
+    check("diagnosis", printed("diagnose", tmp_path / "results.jsonl"))

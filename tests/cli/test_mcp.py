@@ -213,7 +213,7 @@ CLIP = {"video": "clip.mp4"}
         ("ask", CLIP, "Field required"),
         ("caption", {**CLIP, "start_s": 3, "end_s": 2}, "start and end must lie in it"),
         ("caption", {**CLIP, "end_s": 9}, "shown over 0:00.00-0:04.00"),
-        ("ground", {"file": "clip.mp4", "expression": "a", "at_s": 9}, "holds nothing of the vide"),
+        ("ground", {"file": "clip.mp4", "expression": "a", "at_s": 9}, "lies outside the video"),
         ("ground", {"file": "none.png", "expression": "a"}, "none.png: no such file"),
         ("ground", {"file": "star.json", "expression": " "}, "the expression is empty"),
         ("ground", {"file": "drawn.png", "expression": "a"}, "cannot be read as an image"),

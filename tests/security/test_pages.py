@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmreason.grounding import Box, Grounding, GroundingStatus, Issue, Rival, Target, Tube
+from mmreason.grounding.drawing.page import save_tube_page
 from mmreason.library.results import LibraryHit, LibraryResult
 from mmreason.library.videos import UnreadableVideo
 from mmreason.tool_calls import AgentCall, Caption, Look, ModelTurn, Search
@@ -129,6 +131,35 @@ def _needle(folder: Path) -> list[str]:
     return [path.read_text(encoding="utf-8") for path in (page, *folder.glob("*.svg"))]
 
 
+def _diagnosis() -> Any:
+    from mmreason.evaluation.refadv.diagnosis import build_diagnosis
+    from mmreason.evaluation.refadv.failures import Failure
+    from tests.evaluation.refadv.made_outcomes import FACTS, wrong
+
+    outcomes = [
+        wrong(
+            f"{EVIL} {i}", subject=EVIL, missed=(EVIL,), facts=replace(FACTS, family=f"{EVIL}{i}")
+        )
+        for i in range(3)
+    ]
+    outcomes += [replace(o, change="delete", changed=EVIL, error=EVIL) for o in outcomes]
+    failure = Failure(
+        **{"subject": EVIL, "item": EVIL, "words": ((EVIL, True), (EVIL, False)), "pick": "hard"},
+        **{"missed": (EVIL,), "status": EVIL, "note": EVIL, "picture": ""},
+    )
+    return build_diagnosis(outcomes, command=EVIL, failures=[failure])
+
+
+def _html_of_diagnosis(folder: Path) -> str:
+    page = _diagnosis().write(folder)
+    assert_plain((folder / "summary.json").read_text(encoding="utf-8"))
+    markdown = (folder / "report.md").read_text(encoding="utf-8")
+    # The command stands in a fence, where nothing is markup.
+    tables = "".join(markdown.split("```")[::2])
+    assert r"\[bold\]MARK\[/x\]" in tables and "<script>" not in tables.replace(r"\<", "")
+    return page.read_text(encoding="utf-8")
+
+
 def _info(video: Video) -> VideoInfo:
     return replace(video.info, path=EVIL, codec=EVIL, notes=(EVIL,))
 
@@ -183,6 +214,28 @@ def _html_of_hits(folder: Path) -> str:
     return result._repr_html_()
 
 
+def _grounding() -> Grounding:
+    tube = Tube.from_boxes([0.0, 0.4], [Box(4, 4, 40, 40), None], id="a", label="a")
+    target = Target(box=Box(4, 4, 40, 40), label="a", tube=tube, checks={EVIL: True})
+    grounding = Grounding(
+        status=GroundingStatus.FOUND,
+        targets=(target,),
+        rivals=(Rival(target=target, fails=("a",), reason="a"),),
+        issues=(Issue("clipped_box", "a"),),
+        rationale="a",
+        raw_text="a",
+        expression="a",
+        settings={EVIL: {EVIL: EVIL}},
+        cost={EVIL: 1.0},
+    )
+    return replace(poison(grounding), settings=grounding.settings, cost=grounding.cost)
+
+
+def _html_of_grounding(folder: Path) -> str:
+    page = save_tube_page(folder / "a.html", _opened(folder), _grounding())
+    return page.read_text(encoding="utf-8")
+
+
 FRAMES = FrameBatch(
     pixels=np.zeros((1, 8, 8, 3), np.uint8), times_s=np.zeros(1), exact=np.ones(1, bool)
 )
@@ -190,6 +243,8 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "Answer.save_html": _html_of_answer,
     "Run.save_html": _html_of_run,
     "Comparison.save_html": _html_of_comparison,
+    "Diagnosis.save_html": _html_of_diagnosis,
+    "Diagnosis._repr_html_": lambda folder: _diagnosis()._repr_html_(),
     "Answer._repr_html_": lambda folder: _answer()._repr_html_(),
     "Run._repr_html_": lambda folder: _run(folder)._repr_html_(),
     "Comparison._repr_html_": lambda folder: _compared(folder)._repr_html_(),
@@ -198,6 +253,8 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "FrameBatch._repr_html_": lambda folder: FRAMES._repr_html_(),
     "SamplePlan._repr_html_": _plan_html,
     "LibraryResult._repr_html_": _html_of_hits,
+    "Grounding._repr_html_": lambda folder: _grounding()._repr_html_(),
+    "Tube._repr_html_": lambda folder: poison(_grounding().targets[0].tube)._repr_html_(),
 }
 
 
@@ -213,6 +270,12 @@ def test_the_needle_page_and_its_drawings_show_foreign_text_as_text(tmp_path: Pa
     assert "MARK" in pages[0] and len(pages) > 1
     for page in pages:
         assert_page(page)
+
+
+def test_the_page_of_a_grounding_shows_foreign_text_as_text(tmp_path: Path) -> None:
+    page = _html_of_grounding(tmp_path)
+    assert_page(page)
+    assert "MARK" in page and "data:image/jpeg" in page
 
 
 def test_what_a_model_said_is_no_markdown(tmp_path: Path) -> None:

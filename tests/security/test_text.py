@@ -157,6 +157,45 @@ def _data_export(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _referring_data(stage: Stage) -> list[Path]:
+    """Data sets whose names, texts, fields and attributes are anybody's."""
+    images = [{"id": 1, "file_name": IN_TEXT, "width": 9, "height": 9}]
+    annotation = {"image_id": 1, "category_id": 1, "expression": IN_TEXT}
+    annotation |= {"attributes": {EVIL: IN_TEXT}}
+    boxes = ([0, 0, 4, 4], [0, 0, 4, 4], [0, 0, 99, 9], [EVIL, 0, 1, 1])
+    annotations = [annotation | {"id": f"{IN_TEXT}{n}", "bbox": b} for n, b in enumerate(boxes)]
+    document = {"images": images, "annotations": annotations}
+    document |= {"categories": [{"id": 1, "name": IN_TEXT}]}
+    row = {"file_name": IN_TEXT, "normal_caption": IN_TEXT, "solution": [IN_TEXT, 1, 2, 3]}
+    rows = [row, {EVIL: EVIL}, row | {"width": 9, "height": 9, "solution": [0, 0, 5, 5]}]
+    return [
+        stage.write("coco.json", json.dumps(document)),
+        stage.write("rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows)),
+        stage.write("unknown.json", json.dumps({EVIL: EVIL})),
+        stage.write("refs.p", EVIL),
+        stage.folder / EVIL,
+    ]
+
+
+def _data_check(stage: Stage) -> list[list[object]]:
+    files = _referring_data(stage)
+    options = ["--form", EVIL]
+    cases = [["data", "check", file] for file in files]
+    return [*cases, ["data", "check", *files[:2]], ["data", "check", files[0], *options]]
+
+
+def _data_convert(stage: Stage) -> list[list[object]]:
+    out = stage.folder / f"{EVIL_NAME}out.json"
+    files = _referring_data(stage)
+    cases = [["data", "convert", file, out, "--to", "coco"] for file in files]
+    return [
+        *cases,
+        ["data", "convert", files[0], out, "--to", "mot"],
+        ["data", "convert", files[0], out, "--to", "coco", "--split", EVIL],
+        ["data", "convert", files[0], out, "--to", EVIL],
+    ]
+
+
 def _search(stage: Stage) -> list[list[object]]:
     lines = f"1\n00:00:00,000 --> 00:00:02,000\nThe budget {SUBTITLE_TEXT}\n"
     Path(stage.clip).with_suffix(".srt").write_text(lines, encoding="utf-8", errors="replace")
@@ -232,6 +271,37 @@ def _eval_public(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _eval_refadv(stage: Stage) -> list[list[object]]:
+    rows = stage.write("rows.jsonl", f"{json.dumps({IN_TEXT: IN_TEXT})}\n")
+    command = ["eval", "refadv", "--out", stage.folder / f"{EVIL_NAME}run", "--seed", 1]
+    command += ["--items", 1]
+    return [
+        # A model whose name and words are hostile.
+        [*command, "--model", EVIL, "--variants", "floor"],
+        [*command, "--model", f"oracle:{EVIL}"],
+        [*command, "--families", EVIL],
+        [*command, "--variants", EVIL],
+        [*command, "--rows", rows],
+        [*command, "--rows", stage.folder / EVIL],
+    ]
+
+
+def _diagnose(stage: Stage) -> list[list[object]]:
+    from tests.evaluation.refadv.made_outcomes import wrong
+
+    outcome = wrong(IN_TEXT, subject=IN_TEXT, missed=(IN_TEXT,), cluster=IN_TEXT, note=IN_TEXT)
+    results = stage.write("results.jsonl", f"{json.dumps(outcome.to_dict())}\n")
+    answers = stage.write("answers.jsonl", f"{json.dumps({'item': IN_TEXT})}\n")
+    items = stage.write("items.jsonl", f"{json.dumps({IN_TEXT: IN_TEXT})}\n")
+    return [
+        ["diagnose", results, "--report", stage.folder / f"{EVIL_NAME}.html"],
+        ["diagnose", answers, "--items", items],
+        ["diagnose", items],
+        ["diagnose", stage.folder / EVIL],
+        ["diagnose", results, "--compat", EVIL],
+    ]
+
+
 def _weights_list(stage: Stage) -> list[list[object]]:
     # Listed with its folder, since there is nothing in it.
     (stage.folder / "transnetv2").mkdir()
@@ -295,6 +365,8 @@ CASES: dict[str, Case] = {
         ["data", "navigation", "--out", f"{EVIL_NAME}x", "--length", EVIL],
     ],
     "data export": _data_export,
+    "data check": _data_check,
+    "data convert": _data_convert,
     "eval needle": lambda stage: [
         ["eval", "needle", "--out", stage.folder, "--policy", EVIL],
         ["eval", "needle", "--out", stage.folder, "--lengths", EVIL],
@@ -307,6 +379,8 @@ CASES: dict[str, Case] = {
         ["eval", "natural", "--out", stage.folder, "--lengths", EVIL],
     ],
     "eval public": _eval_public,
+    "eval refadv": _eval_refadv,
+    "diagnose": _diagnose,
     "eval navigation": lambda stage: [["eval", "navigation", "--length", EVIL]],
     "eval nano": lambda stage: [["eval", "nano", "--calibrate", "--model", EVIL]],
     "bench decode": lambda stage: [["bench", "decode", "--only", EVIL]],

@@ -9,6 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from mmreason.video.world.cutouts import FORMS, shade_cutout
+from mmreason.video.world.grounds import draw_ground
 from mmreason.video.world.motion import actor_position, colour_at, presence_span
 from mmreason.video.world.script import Actor, Background, Event, Scene, World
 from mmreason.video.world.shapes import shade_pattern, signed_distance
@@ -79,7 +81,10 @@ def _paint(
     time_s = world.script_time_s(time_s)
     scene = world.scene_at(time_s)
     column = _background(scene.background, height)
-    image = np.broadcast_to(column, (height, width, 3)).copy()
+    if scene.ground == "plain":
+        image = np.broadcast_to(column, (height, width, 3)).copy()
+    else:
+        image = column * draw_ground(scene.ground, size_px)
     for index, actor in _by_depth(scene.actors, scene.events):
         if not presence_span(scene, actor).contains(time_s):
             continue
@@ -87,9 +92,9 @@ def _paint(
         stamp = _stamp(world, scene, actor, centre, size_px)
         if stamp is None:
             continue
-        window, alpha, dark = stamp
+        window, alpha, light = stamp
         colour = np.array(RGB[colour_at(scene, actor, time_s)], np.float32)
-        shade = colour * (1 - 0.72 * dark[..., None])
+        shade = colour * light[..., None]
         image[window] += alpha[..., None] * (shade - image[window])
         if coverage is not None:
             # What is nearer hides what is behind it: shares of a pixel sum to 1 at most.
@@ -109,7 +114,8 @@ def _by_depth(actors: tuple[Actor, ...], events: tuple[Event, ...]) -> list[tupl
 def _stamp(
     world: World, scene: Scene, actor: Actor, centre: tuple[float, float], size_px: tuple[int, int]
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray] | None:
-    """Window of the frame that an actor covers, its alpha and pattern there; None off screen."""
+    """Window of the frame that an actor covers, its alpha there and how much of its
+    colour shows; None off screen."""
     width, height = size_px
     radius = scene.radius(actor)
     # Pixels need not be square: a canvas of another aspect squeezes the world a little.
@@ -127,7 +133,10 @@ def _stamp(
     x, y = np.broadcast_to(x, (len(y), len(x))), np.broadcast_to(y[:, None], (len(y), len(x)))
     pixel = 1 / (radius * np.sqrt(scale_x * scale_y))
     alpha = np.clip(0.5 - signed_distance(actor.shape, x, y) / pixel, 0.0, 1.0).astype(np.float32)
-    return window, alpha, shade_pattern(actor.pattern, x, y, pixel).astype(np.float32)
+    light = 1 - 0.72 * shade_pattern(actor.pattern, x, y, pixel).astype(np.float32)
+    if actor.shape in FORMS:
+        light *= shade_cutout(actor.shape, x, y)
+    return window, alpha, light
 
 
 @lru_cache(maxsize=64)

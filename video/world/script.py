@@ -30,10 +30,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 Shape = Literal["circle", "square", "triangle", "star", "cross", "ring"]
+CutOut = Literal["cup", "cat", "shuttle", "helmet", "horse", "tripod"]
+"""Photographed things, cut out by hand."""
+Form = Shape | CutOut
 Colour = Literal["red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "white"]
 Size = Literal["small", "large"]
 Pattern = Literal["plain", "striped", "dotted"]
 Background = Literal["black", "slate", "brown", "forest", "navy", "plum"]
+Ground = Literal["plain", "weave", "planks", "clouds", "grass", "gravel", "brick", "stars"]
+"""On a background; `grass` and what follows are photographs."""
 MotionKind = Literal["still", "left", "right", "up", "down", "enter", "leave", "circle", "bounce"]
 Side = Literal["left", "right"]
 Playback = Literal["forward", "reverse", "frozen"]
@@ -103,7 +108,7 @@ class Motion(_Part):
 
 class Actor(_Part):
     id: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-    shape: Shape
+    shape: Form
     colour: Colour
     size: Size = "large"
     pattern: Pattern = "plain"
@@ -137,6 +142,7 @@ class Scene(_Part):
     start_s: float
     end_s: Annotated[float, Field(le=MAX_DURATION_S)]
     background: Background = "slate"
+    ground: Ground = "plain"
     actors: Annotated[tuple[Actor, ...], FailFast(), Field(max_length=MAX_ACTORS)] = ()
     events: Annotated[tuple[Event, ...], FailFast(), Field(max_length=MAX_EVENTS)] = ()
     text: Annotated[str, Field(max_length=40)] | None = None

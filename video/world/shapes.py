@@ -11,7 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from mmreason.video.world.script import Pattern, Shape
+from mmreason.video.world.cutouts import FORMS
+from mmreason.video.world.script import Form, Pattern
 
 
 def _regular_star(points: int, inner: float) -> np.ndarray:
@@ -33,7 +34,7 @@ POLYGONS = {
     "triangle": np.array([(0.0, -1.0), (0.98, 0.75), (-0.98, 0.75)]),
     "star": _regular_star(5, 0.42),
     "cross": _cross(0.32),
-}
+} | {str(name): form.corners for name, form in FORMS.items()}
 EXTENT = {
     "circle": (-1.0, -1.0, 1.0, 1.0),
     "ring": (-1.0, -1.0, 1.0, 1.0),
@@ -44,7 +45,7 @@ EXTENT = {
 """Tight box of each shape in unit coordinates: x1, y1, x2, y2 (y down)."""
 
 
-def signed_distance(shape: Shape, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def signed_distance(shape: Form, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Signed distance at points (x, y) of any equal shape, in radii; negative inside.
 
     Example:
@@ -80,18 +81,18 @@ def _polygon_distance(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.n
 
 @lru_cache(maxsize=4096)
 def touching_distance(
-    shape: Shape, radius: float, other: Shape, other_radius: float, angle: float
+    shape: Form, radius: float, other: Form, other_radius: float, angle: float
 ) -> float:
     """How far apart the centres of two shapes are when their edges first meet, as the first comes
     from the direction `angle` (radians, y down) towards the other. In the unit of the radii."""
-    outline = radius * _outline(shape)
+    outline = radius * find_outline(shape)
     direction = np.array([math.cos(angle), math.sin(angle)])
     # Halve the distance at which the outlines meet; 24 halvings are exact to a pixel of any size.
     near, far = 0.0, radius + other_radius
     for _ in range(24):
         middle = (near + far) / 2
         points = (outline + middle * direction) / other_radius
-        if signed_distance(other, points[:, 0], points[:, 1]).min() <= 0 or _holds_corner(
+        if _any_inside(other, points) or _holds_corner(
             shape, radius, other, other_radius, middle * direction
         ):
             near = middle
@@ -101,16 +102,37 @@ def touching_distance(
 
 
 def _holds_corner(
-    shape: Shape, radius: float, other: Shape, other_radius: float, centre: np.ndarray
+    shape: Form, radius: float, other: Form, other_radius: float, centre: np.ndarray
 ) -> bool:
     """Whether the outline of `other` (at the origin) enters `shape` at `centre`."""
-    points = (other_radius * _outline(other) - centre) / radius
-    return bool(signed_distance(shape, points[:, 0], points[:, 1]).min() <= 0)
+    points = (other_radius * find_outline(other) - centre) / radius
+    return _any_inside(shape, points)
+
+
+def _any_inside(shape: Form, points: np.ndarray) -> bool:
+    """Whether any of (n, 2) points in radii lies inside a shape: all edges and points at once,
+    where a distance would cost ten times as much."""
+    x, y = points[:, 0], points[:, 1]
+    if shape not in POLYGONS:
+        return bool(signed_distance(shape, x, y).min() <= 0)
+    corners = POLYGONS[shape]
+    x1, y1 = corners.T[:, :, None]
+    x2, y2 = np.roll(corners, 1, axis=0).T[:, :, None]
+    crosses = (y1 <= y) != (y2 <= y)
+    # A level edge is crossed by no ray to the right.
+    slope = (x2 - x1) / np.where(y2 == y1, 1.0, y2 - y1)
+    crossings = (crosses & (x < x1 + slope * (y - y1))).sum(0)
+    return bool((crossings % 2 == 1).any())
 
 
 @lru_cache(maxsize=16)
-def _outline(shape: Shape) -> np.ndarray:
-    """(n, 2) points on the outer edge, radius 1."""
+def find_outline(shape: Form) -> np.ndarray:
+    """(n, 2) points on the outer edge of a shape, radius 1.
+
+    Example:
+        >>> find_outline("square").shape
+        (64, 2)
+    """
     if shape in POLYGONS:
         corners = POLYGONS[shape]
         following = np.roll(corners, -1, axis=0)

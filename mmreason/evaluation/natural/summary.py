@@ -10,7 +10,8 @@ from typing import Any
 
 from mmreason.evaluation.natural.methods import parse_method
 from mmreason.evaluation.natural.outcomes import NaturalOutcome
-from mmreason.evaluation.scoring import Mean, Proportion, bootstrap_mean
+from mmreason.evaluation.scoring import Mean, Proportion
+from mmreason.grounding.metrics.statistics import cluster_bootstrap
 
 Interval = tuple[float, float, float]
 """(value, low, high) at 95 %."""
@@ -94,13 +95,11 @@ def share(outcomes: Sequence[NaturalOutcome], test: Callable[[NaturalOutcome], b
     videos, whose items are not independent, and Wilson's, which stays open where all or none
     pass."""
     hits = Proportion(sum(map(test, outcomes)), len(outcomes))
-    by_video: dict[str, list[float]] = {}
-    for outcome in outcomes:
-        by_video.setdefault(outcome.item.video, []).append(float(test(outcome)))
-    _, low, high = bootstrap_mean(by_video.values())
-    if math.isnan(low):
+    passes = [float(test(outcome)) for outcome in outcomes]
+    by_video = cluster_bootstrap(passes, [outcome.item.video for outcome in outcomes])
+    if math.isnan(by_video.low):
         return hits.value, *hits.interval
-    return hits.value, min(low, hits.interval[0]), max(high, hits.interval[1])
+    return hits.value, min(by_video.low, hits.interval[0]), max(by_video.high, hits.interval[1])
 
 
 def score_abstention(outcomes: Sequence[NaturalOutcome]) -> float:
@@ -174,13 +173,14 @@ def points(difference: Interval) -> str:
 def _paired(
     outcomes: Sequence[NaturalOutcome], other: Callable[[NaturalOutcome], bool | None]
 ) -> Interval:
-    by_video: dict[str, list[float]] = {}
+    gains, videos = [], []
     for outcome in outcomes:
         other_right = other(outcome)
         if other_right is not None:
-            gain = float(outcome.is_right) - float(other_right)
-            by_video.setdefault(outcome.item.video, []).append(gain)
-    return bootstrap_mean(by_video.values())
+            gains.append(float(outcome.is_right) - float(other_right))
+            videos.append(outcome.item.video)
+    gain = cluster_bootstrap(gains, videos)
+    return gain.value, gain.low, gain.high
 
 
 def is_policy(method: str) -> bool:

@@ -17,7 +17,8 @@ import numpy as np
 
 from mmreason.evaluation.needle.outcomes import Outcome, Visit
 from mmreason.evaluation.needle.spans import harmonic_mean
-from mmreason.evaluation.scoring import Proportion, bootstrap_mean
+from mmreason.evaluation.scoring import Proportion
+from mmreason.grounding.metrics.statistics import cluster_bootstrap
 from mmreason.grounding.spans import merge_spans, tiou
 from mmreason.needle.items import Item
 from mmreason.video.types import Span
@@ -326,11 +327,14 @@ def paired_difference(
     look-alikes. Without two worlds there is no interval, without a common item no value: NaN.
     """
     right_by_item = {o.item.id: o.right for o in second}
-    by_world: dict[str, list[float]] = {}
-    for o in first:
-        if o.item.id in right_by_item:
-            by_world.setdefault(o.item.world, []).append(float(o.right) - right_by_item[o.item.id])
-    return bootstrap_mean(by_world.values(), draws=draws, seed=seed)
+    common = [o for o in first if o.item.id in right_by_item]
+    gain = cluster_bootstrap(
+        [float(o.right) - right_by_item[o.item.id] for o in common],
+        [o.item.world for o in common],
+        draws=draws,
+        seed=seed,
+    )
+    return gain.value, gain.low, gain.high
 
 
 def expected_uniform_hit(item: Item, frames: int) -> float:

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mmreason.grounding.metrics.statistics import wilson_interval
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusteredShare:
@@ -45,9 +47,7 @@ class ClusteredShare:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's, at the effective number of questions; (0, 1) where nothing was measured."""
-        if not self.n:
-            return (0.0, 1.0)
-        scale = self.effective_n / self.n
+        scale = self.effective_n / self.n if self.n else 0.0
         return wilson_interval(self.hits * scale, self.effective_n)
 
     def __str__(self) -> str:
@@ -57,19 +57,6 @@ class ClusteredShare:
         questions = "1 question" if self.n == 1 else f"{self.n:,} questions"
         videos = "1 video" if self.clusters == 1 else f"{self.clusters:,} videos"
         return f"{self.value:.1%} ({low:.1%} to {high:.1%}, {questions} about {videos})"
-
-
-def wilson_interval(hits: float, n: float) -> tuple[float, float]:
-    """Wilson's score interval at 95 % for numbers that need not be whole.
-
-    Example:
-        >>> [round(bound, 3) for bound in wilson_interval(8, 10)]
-        [0.49, 0.943]
-    """
-    z, p = 1.959964, hits / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return (max(0.0, centre - half), min(1.0, centre + half))
 
 
 def _count_effective(clusters: list[list[bool]], hits: int, n: int) -> float:

@@ -74,7 +74,14 @@ def test_claims_are_judged_within_seeds() -> None:
 # Runs
 
 
-@pytest.mark.parametrize("name", list(runs.EXPERIMENTS))
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Plays whole worlds, which takes twenty seconds.
+        pytest.param(name, marks=pytest.mark.full) if name == "navigation" else name
+        for name in runs.EXPERIMENTS
+    ],
+)
 def test_every_experiment_runs_and_is_told(name: str, tmp_path: Path) -> None:
     tried = _experiment(name)
     rows = runs.run_missing(tried, [0], tmp_path / "runs")

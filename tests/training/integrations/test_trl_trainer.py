@@ -207,7 +207,7 @@ def test_the_split_into_micro_batches_changes_nothing(
         assert (plain - whole).abs().max() > 1e-4
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_number_of_processes_changes_nothing(tiny: tuple[str, Any], tmp_path: Path) -> None:
     """With unequal lengths on the two, and STAPO's threshold over both."""
     with socket.socket() as free:

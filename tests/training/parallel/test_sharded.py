@@ -46,7 +46,7 @@ CONFIGS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.full  # two processes and every recipe again: `test_processes` has the quick half
 @pytest.mark.parametrize("config", CONFIGS)
 def test_shards_make_the_run_of_one(tmp_path: Path, config: str):
     """Uneven shares too. In a step of "nano" no process looks at a clip: its eyes must stay as they

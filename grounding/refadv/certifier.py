@@ -19,12 +19,13 @@ from mmreason.grounding.refadv.programs import (
     Clause,
     Program,
     delete_descriptor,
+    find_clause,
     list_descriptors,
+    list_needed,
     strip_negation,
     swap_bindings,
 )
 from mmreason.video.plain_text import show_line
-from mmreason.video.world import World
 from mmreason.video.world.truth import boxes_at
 
 LEAST_GAP_S = 0.5
@@ -37,6 +38,9 @@ _ROUNDING = 1e-3
 
 class CertificateError(ValueError):
     """An item that is not what it says. The message names the item and everything that fails."""
+
+    only_margins = False
+    """Whether all is true, but something lies too close together to tell."""
 
 
 def certify(item: dict[str, Any]) -> Certificate:
@@ -54,7 +58,7 @@ def certify(item: dict[str, Any]) -> Certificate:
         >>> certify(item)
         Traceback (most recent call last):
         ...
-        mmreason.grounding.refadv.certify.CertificateError: ...
+        mmreason.grounding.refadv.certifier.CertificateError: ...
     """
     parsed = Item.from_dict(item)
     certificate = prove(parsed)
@@ -74,20 +78,25 @@ def prove(item: Item) -> Certificate:
         facts = measure(item.world, item.frame_time_s if item.kind == "image" else None)
     except ValueError as error:
         raise CertificateError(f"{show_line(item.id)}: {show_line(str(error))}") from error
-    solver = Solver(facts)
+    solver, backwards = Solver(facts), None
+    if item.kind == "video":
+        last_s = (item.world.frame_count - 1) / item.world.fps_hz
+        backwards = Solver(reverse_facts(facts, last_s))
     failures = [
         *_check_scene(item, facts),
         *_check_targets(item, solver),
-        *_check_variants(item, solver),
+        *_check_variants(item, solver, backwards),
     ]
-    certificate = _write_certificate(item, solver)
+    certificate = _write_certificate(item, solver, backwards)
     # Of everything that any wording of the item compares, the margins are recorded while solving.
-    failures += sorted(solver.narrow)
+    narrow = sorted(solver.narrow | (backwards.narrow if backwards else set()))
     failures += [] if certificate.unique else ["its program does not mean its targets"]
     failures += [] if certificate.irredundant else ["a descriptor can go without a change"]
-    if failures:
-        shown = "; ".join(dict.fromkeys(failures))
-        raise CertificateError(f"{show_line(item.id)}: {show_line(shown)}")
+    if failures or narrow:
+        shown = "; ".join(dict.fromkeys([*failures, *narrow]))
+        error = CertificateError(f"{show_line(item.id)}: {show_line(shown)}")
+        error.only_margins = not failures
+        raise error
     return certificate
 
 
@@ -98,14 +107,17 @@ class Solver:
         self.facts = facts
         self.by_id = {fact.id: fact for fact in facts}
         self.narrow: set[str] = set()
+        self._solved: dict[Program, tuple[str, ...]] = {}
 
     def solve(self, program: Program) -> tuple[str, ...]:
         """Ids of what a program means, in the order of the scene. "The ring", where there is not
         exactly one ring, makes all that is said of it untrue."""
-        members = [f for f in self.facts if all(self.holds(c, f) for c in program.clauses)]
-        if program.pick is not None:
-            members = self._rank(program, members)
-        return tuple(fact.id for fact in members)
+        if program not in self._solved:
+            members = [f for f in self.facts if all(self.holds(c, f) for c in program.clauses)]
+            if program.pick is not None:
+                members = self._rank(program, members)
+            self._solved[program] = tuple(fact.id for fact in members)
+        return self._solved[program]
 
     def holds(self, clause: Clause, fact: Facts) -> bool:
         """Whether one clause is true of one object."""
@@ -184,23 +196,30 @@ def _check_scene(item: Item, facts: list[Facts]) -> Iterable[str]:
         yield "its world must play forward"
     if len(item.expression.split()) != len(item.word_descriptors):
         yield "word_descriptors must name one descriptor a word"
-    if any(f.turns for f in facts) and any(
-        clause.kind in ("colour", "same", "count") for clause in item.program.clauses
-    ):
+    described = [find_clause(item.program, name) for name in list_descriptors(item.program)]
+    of_colour = [c for c in described if isinstance(c, Clause) and _speaks_of_colour(c)]
+    if of_colour and any(fact.turns for fact in facts):
         # "The red one" would depend on the moment.
         yield "speaks of colours while something changes its colour"
     if item.kind == "image":
         times_s = [item.frame_time_s or 0.0]
     else:
         last_s = (item.world.frame_count - 1) / item.world.fps_hz
-        times_s = [last_s * index / 8 for index in range(9)]
-    passing = {fact.id for fact in facts if fact.passes}
+        times_s = [last_s * index / 5 for index in range(6)]
+    # Those that meet come near each other, and nobody else.
+    meetings = {(f.id, other) for f in facts for other in f.touches | f.passes}
     for time_s in times_s:
         boxes = boxes_at(item.world, time_s)
         for (name, box), (other_name, other) in combinations(boxes.items(), 2):
-            hidden = _overlap(box, other)
-            if hidden > 1 - LEAST_VISIBLE and not passing & {name, other_name}:
+            meet = {(name, other_name), (other_name, name)} & meetings
+            if not meet and _overlap(box, other) > 1 - LEAST_VISIBLE:
                 yield f"{name} and {other_name} hide each other"
+
+
+def _speaks_of_colour(clause: Clause) -> bool:
+    return clause.kind == "colour" or (
+        clause.kind in ("same", "count") and clause.value.startswith("colour")
+    )
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
@@ -220,19 +239,21 @@ def _check_targets(item: Item, solver: Solver) -> Iterable[str]:
         yield f"{item.program.quantifier} with {len(item.target_ids)} targets"
 
 
-def _check_variants(item: Item, solver: Solver) -> Iterable[str]:
+def _check_variants(item: Item, solver: Solver, backwards: Solver | None) -> Iterable[str]:
     """Every variant means what it says."""
     names = set(list_descriptors(item.program))
     for variant in item.variants:
         if variant.kind == "delete" and variant.descriptor not in names:
             yield f"variant delete names {variant.descriptor!r}"
             continue
-        expected = _solve_variant(item, variant, solver)
+        expected = _solve_variant(item, variant, solver, backwards)
         if variant.target_ids not in expected:
             yield f"variant {variant.kind} means {expected}, not {list(variant.target_ids)}"
 
 
-def _solve_variant(item: Item, variant: Variant, solver: Solver) -> list[tuple[str, ...]]:
+def _solve_variant(
+    item: Item, variant: Variant, solver: Solver, backwards: Solver | None
+) -> list[tuple[str, ...]]:
     """What a variant can mean (a swap may be one of several)."""
     if variant.kind == "delete":
         return [solver.solve(delete_descriptor(item.program, variant.descriptor))]
@@ -242,15 +263,11 @@ def _solve_variant(item: Item, variant: Variant, solver: Solver) -> list[tuple[s
     if variant.kind == "swap":
         return [solver.solve(swapped) for swapped in swap_bindings(item.program)]
     if variant.kind == "reverse":
-        return [_reversed(item.world, solver).solve(item.program)]
+        return [] if backwards is None else [backwards.solve(item.program)]
     return [item.target_ids]
 
 
-def _reversed(world: World, solver: Solver) -> Solver:
-    return Solver(reverse_facts(solver.facts, (world.frame_count - 1) / world.fps_hz))
-
-
-def _write_certificate(item: Item, solver: Solver) -> Certificate:
+def _write_certificate(item: Item, solver: Solver, backwards: Solver | None) -> Certificate:
     program, targets = item.program, item.target_ids
     descriptors = list(list_descriptors(program))
     without = {name: solver.solve(delete_descriptor(program, name)) for name in descriptors}
@@ -263,14 +280,12 @@ def _write_certificate(item: Item, solver: Solver) -> Certificate:
     hardest_id = max(fits, key=lambda name: fits[name], default="")
     twins = [solver.solve(swapped) for swapped in swap_bindings(program)]
     stripped = strip_negation(program)
-    reversal_ids = None
-    if item.kind == "video":
-        backwards = _reversed(item.world, solver)
-        reversal_ids = backwards.solve(program)
     return Certificate(
         answer="one" if len(targets) == 1 else ("many" if targets else "none"),
         unique=solver.solve(program) == targets,
-        irredundant=all(ids != targets for ids in without.values()),
+        irredundant=all(
+            without[name] != targets for name in list_needed(program, any_fits=bool(targets))
+        ),
         global_min=_fewest_attributes(solver, targets),
         witnesses=tuple((name, ids[0] if ids else "") for name, ids in deleted.items()),
         hardest_id=hardest_id,
@@ -278,7 +293,7 @@ def _write_certificate(item: Item, solver: Solver) -> Certificate:
         k=len(program.clauses) + (program.pick is not None),
         order_critical=any(_is_other(ids, targets) for ids in twins),
         negation_matters=stripped is not None and _is_other(solver.solve(stripped), targets),
-        reversal_ids=reversal_ids,
+        reversal_ids=None if backwards is None else backwards.solve(program),
         single_frame_bound=_bound_single_frame(solver, targets),
     )
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import get_args
 
-from mmreason.grounding.refadv.certify import prove
-from mmreason.grounding.refadv.drafts import FAMILY_LIMITS, Answer, Draft, Knobs, allows_knobs
+from mmreason.grounding.refadv.certifier import CertificateError, prove
+from mmreason.grounding.refadv.drafts import Answer, Draft, Knobs, allows_knobs, find_limit
 from mmreason.grounding.refadv.image_families import IMAGE_DRAFTS
 from mmreason.grounding.refadv.items import (
     GENERATOR_VERSION,
@@ -20,10 +20,11 @@ from mmreason.grounding.refadv.places import find_places
 from mmreason.grounding.refadv.programs import (
     delete_descriptor,
     list_descriptors,
+    list_needed,
     strip_negation,
     swap_bindings,
 )
-from mmreason.grounding.refadv.scenes import make_like, shuffle_draft, write_world
+from mmreason.grounding.refadv.scenes import cut_out_things, make_like, shuffle_draft, write_world
 from mmreason.grounding.refadv.texts import TEMPLATES, Wording, join_tokens, write_tokens
 from mmreason.grounding.refadv.things import denote
 from mmreason.grounding.refadv.variants import write_variants
@@ -60,21 +61,18 @@ def generate(*, kind: ItemKind, seed: int, count: int, knobs: Knobs = Knobs()) -
 def list_families(kind: ItemKind, knobs: Knobs) -> list[str]:
     """Families that the knobs ask for and allow. Raises ValueError where there is none."""
     drafts = IMAGE_DRAFTS if kind == "image" else VIDEO_DRAFTS
-    families = [
-        name
-        for name in knobs.families or drafts
-        if name in drafts and allows_knobs(FAMILY_LIMITS[name], knobs)
-    ]
+    asked = [name for name in knobs.families or drafts if name in drafts]
+    families = [name for name in asked if allows_knobs(name, knobs)]
     if not families:
-        limits = "; ".join(
-            f"{name} k {limit.least_k} to {limit.most_k}, n from k + {limit.more_n} to "
+        limits = [(name, find_limit(name, knobs)) for name in asked or drafts]
+        possible = "; ".join(
+            f"{name} k {limit.least_k} to {limit.most_k}, n k + {limit.more_n} to "
             f"{limit.most_n(knobs.k)}"
-            for name, limit in FAMILY_LIMITS.items()
-            if name in drafts
+            for name, limit in limits
         )
         raise ValueError(
-            f"no family makes {kind} items of k={knobs.k}, n={knobs.n} and "
-            f"families={knobs.families}; possible are {limits}"
+            f"no family makes {kind} items of k={knobs.k}, n={knobs.n}, hops={knobs.hops} and "
+            f"families={knobs.families}; possible are {possible}"
         )
     return families
 
@@ -84,12 +82,20 @@ def _generate_item(kind: ItemKind, seed: int, families: Sequence[str], knobs: Kn
     family = rng.choice(families)
     answer = _draw_answer(rng, knobs)
     for _ in range(_TRIES):
-        draft = _place(rng, (IMAGE_DRAFTS | VIDEO_DRAFTS)[family](rng, knobs))
-        if draft is None:
+        draft = _change_answer(rng, (IMAGE_DRAFTS | VIDEO_DRAFTS)[family](rng, knobs), answer)
+        things = find_places(rng, draft.things)
+        if things is None or len(things) != knobs.n:
             continue
-        draft = _change_answer(rng, draft, answer)
-        if draft is not None and _keeps_promises(draft, answer):
+        draft = replace(draft, things=things)
+        if not _keeps_promises(draft, answer):
+            continue
+        try:
             return _write_item(rng, kind, seed, family, answer, draft, knobs)
+        except CertificateError as error:
+            # Drawn again where two things stand too close to tell; anything else is a mistake of
+            # the generator or of the certifier, and must come out.
+            if not error.only_margins:
+                raise
     raise RuntimeError(f"no {family} scene of {knobs} was found for seed {seed}")
 
 
@@ -100,28 +106,35 @@ def _draw_answer(rng: random.Random, knobs: Knobs) -> Answer:
     return "many" if draw < knobs.none_rate + knobs.multi_rate else "one"
 
 
-def _place(rng: random.Random, draft: Draft) -> Draft | None:
-    """The draft with a place for everything, and its things in any order of drawing."""
-    things = find_places(rng, draft)
-    return None if things is None else replace(draft, things=things)
-
-
-def _change_answer(rng: random.Random, draft: Draft, answer: Answer) -> Draft | None:
+def _change_answer(rng: random.Random, draft: Draft, answer: Answer) -> Draft:
     """The same scene with an expression that means nothing, or several."""
     if answer == "one":
         return draft
+    program = draft.program
+    if answer == "many" and len(program.clauses) == 1 and program.pick is None:
+        # The only descriptor must stay: another thing comes to fit it.
+        partners = {thing.partner for thing in draft.things}
+        index = rng.choice([i for i in range(1, len(draft.things)) if i not in partners])
+        things = [*draft.things]
+        things[index] = make_like(things[index], things[0])
+        if draft.things[index].event != things[0].event:
+            times = {"onset_s": things[0].onset_s, "length_s": things[0].length_s}
+            things[index] = replace(things[index], **times)
+        return replace(draft, things=things, program=replace(program, quantifier="every"))
     if answer == "many":
-        names = [name for name in list_descriptors(draft.program) if "." not in name]
-        program = delete_descriptor(draft.program, rng.choice(names))
         # What is picked by rank is always one.
-        if program.pick is not None or not program.clauses:
-            return None
-        return replace(draft, program=replace(program, quantifier="every"))
-    # The target looks or does as one of its witnesses: every clause is still true of some.
+        names = [name for name in list_descriptors(program) if "." not in name]
+        name = "pick" if program.pick is not None else rng.choice(names)
+        return replace(draft, program=replace(delete_descriptor(program, name), quantifier="every"))
+    # The target looks and does as one of its witnesses: every clause is still true of some.
     target, *rest = draft.things
-    witness = rng.choice(rest)
-    turned = make_like(target, witness)
-    return replace(draft, things=[turned, *rest])
+    things = [make_like(target, rng.choice(rest)), *rest]
+    if program.pick is not None:
+        # One rank more than there are.
+        members = denote(replace(program, pick=None), things)
+        pick = replace(program.pick, rank=len(members) + 1)
+        program = replace(program, pick=pick)
+    return replace(draft, program=program, things=things)
 
 
 def _keeps_promises(draft: Draft, answer: Answer) -> bool:
@@ -134,9 +147,8 @@ def _keeps_promises(draft: Draft, answer: Answer) -> bool:
         return False
     if answer == "many" and (len(meant) < 2 or 0 not in meant or len(meant) == len(things)):
         return False
-    if any(
-        denote(delete_descriptor(program, n), things) == meant for n in list_descriptors(program)
-    ):
+    needed = list_needed(program, any_fits=bool(meant))
+    if any(denote(delete_descriptor(program, name), things) == meant for name in needed):
         return False
     stripped = strip_negation(program)
     if stripped is not None and answer == "one":
@@ -159,7 +171,7 @@ def _write_item(
     draft: Draft,
     knobs: Knobs,
 ) -> Item:
-    draft = shuffle_draft(rng, draft)
+    draft = shuffle_draft(rng, cut_out_things(draft) if knobs.look == "cutouts" else draft)
     program, things = draft.program, draft.things
     wording = Wording()
     if knobs.wording == "varied":

@@ -1,0 +1,246 @@
+"""Whether an expression about an annotated image refers to its target, to that alone, and with no
+word too many.
+
+Words are matched with the values of attributes and the categories of the image. An expression with
+words that no attribute explains ("left of the bench") is checked only as far as its attributes go,
+and says so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mmreason.grounding.look_alikes import CATEGORY, AnnotatedObject, Descriptor, fitting
+
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[,;.:]")
+_STOPS = frozenset(",;.:")
+"""What is negated stands before the next of these."""
+_NEGATIONS = frozenset({"not", "isn't", "aren't", "no", "without", "non"})
+_SCOPE = 3
+"""Words between a negation and what it negates, at most."""
+_FUNCTION_WORDS = frozenset(
+    (
+        *("a", "an", "the", "of", "and", "but", "with", "in", "on", "to", "rather", "than"),
+        *("is", "are", "was", "be", "has", "have", "that", "which", "who", "one", "ones"),
+        *("it", "its", "this", "these", "those", "instead"),
+    )
+)
+"""Carry no descriptor; whatever else is not explained is told."""
+_CONTRASTS = (("rather", "than"), ("instead", "of"))
+"""Negate what follows, as "not" does."""
+
+
+class ExpressionStatus(StrEnum):
+    """What a check of an expression came to."""
+
+    GOOD = "good"
+    """It fits its target alone, and needs each of its descriptors."""
+    AMBIGUOUS = "ambiguous"
+    """It fits others too."""
+    REDUNDANT = "redundant"
+    """It fits its target alone, and would without some of its descriptors."""
+    WRONG = "wrong"
+    """It does not fit its target."""
+    UNCHECKED = "unchecked"
+    """Attributes alone cannot say: it has words that they do not explain, or they are not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpressionCheck:
+    """An expression and what is right or wrong with it.
+
+    Example:
+        >>> check.reason  # doctest: +SKIP
+        'also fits 2 (star)'
+    """
+
+    expression: str
+    targets: tuple[str, ...]
+    """Ids of the objects that it is to refer to."""
+    status: ExpressionStatus
+    reason: str
+    descriptors: tuple[str, ...]
+    """What was understood of it, "not" before what is negated."""
+    also_fits: tuple[str, ...] = ()
+    """Ids of others."""
+    redundant: tuple[str, ...] = ()
+    """Descriptors that can go one at a time."""
+    unexplained: tuple[str, ...] = ()
+    """Words that no attribute explains."""
+
+
+def check_expression(
+    objects: Sequence[AnnotatedObject], expression: str, targets: Sequence[str]
+) -> ExpressionCheck:
+    """Check one expression about the objects of an image. `targets` may be none or several.
+
+    Example:
+        >>> red = AnnotatedObject(id="1", category="star", attributes={"colour": ("red",)})
+        >>> blue = AnnotatedObject(id="2", category="star", attributes={"colour": ("blue",)})
+        >>> check_expression([red, blue], "the star", ["1"]).reason
+        'also fits 2 (star)'
+        >>> str(check_expression([red, blue], "the star that is not blue", ["1"]).status)
+        'good'
+    """
+    required, unexplained = match_words(objects, expression)
+    fit, unsure = fitting(objects, required)
+    wanted = set(targets)
+    fits = {item.id for item in fit}
+    missed = [item for item in objects if item.id in wanted and item.id not in fits]
+    also = tuple(item.id for item in fit if item.id not in wanted)
+    redundant = () if also or missed else _find_redundant(objects, required, fits)
+    status, reason = _judge(objects, required, missed, unsure, also, redundant, unexplained)
+    return ExpressionCheck(
+        expression=expression,
+        targets=tuple(targets),
+        status=status,
+        reason=reason,
+        descriptors=tuple(_show(d, holds) for d, holds in required),
+        also_fits=also,
+        redundant=redundant,
+        unexplained=unexplained,
+    )
+
+
+def _judge(
+    objects: Sequence[AnnotatedObject],
+    required: Sequence[tuple[Descriptor, bool]],
+    missed: Sequence[AnnotatedObject],
+    unsure: Sequence[AnnotatedObject],
+    also: Sequence[str],
+    redundant: Sequence[str],
+    unexplained: Sequence[str],
+) -> tuple[ExpressionStatus, str]:
+    names = {item.id: f"{item.id} ({item.category})" for item in objects}
+    if not required:
+        words = f"attributes do not explain: {', '.join(unexplained)}"
+        return ExpressionStatus.UNCHECKED, words if unexplained else "it says nothing"
+    double = _find_double(objects, required)
+    if double:
+        reason = f"{double}: of one object, or of several; this check cannot say"
+        return ExpressionStatus.UNCHECKED, reason
+    false = [item for item in missed if item not in unsure]
+    if false:
+        violated = [_show(d, h) for d, h in required if false[0].says(d) is (not h)]
+        status, reason = ExpressionStatus.WRONG, f"{names[false[0].id]} is not {violated[0]}"
+    elif missed or unsure:
+        unknown = ", ".join(names[item.id] for item in unsure)
+        reason = f"what it says is not known of {unknown}"
+        status = ExpressionStatus.UNCHECKED
+    elif also:
+        reason = f"also fits {', '.join(names[key] for key in also)}"
+        status = ExpressionStatus.AMBIGUOUS
+    elif redundant:
+        status = ExpressionStatus.REDUNDANT
+        reason = f"unique without {' or without '.join(redundant)}"
+    else:
+        status = ExpressionStatus.GOOD
+        reason = "unique, and needs each of its descriptors"
+    if not unexplained:
+        return status, reason
+    # What is not understood may be what tells objects apart, or be about another object.
+    words = f"attributes do not explain: {', '.join(unexplained)}"
+    return ExpressionStatus.UNCHECKED, f"{reason}, by its attributes; {words}"
+
+
+def _find_double(
+    objects: Sequence[AnnotatedObject], required: Sequence[tuple[Descriptor, bool]]
+) -> str:
+    """Two values of one attribute that no object has both of, as in "the dog beside the cat"."""
+    positive = [descriptor for descriptor, holds in required if holds]
+    for first, second in itertools.combinations(positive, 2):
+        if first.attribute == second.attribute and not any(
+            item.says(first) and item.says(second) for item in objects
+        ):
+            return f"{first} and {second.value}"
+    return ""
+
+
+def _find_redundant(
+    objects: Sequence[AnnotatedObject],
+    required: Sequence[tuple[Descriptor, bool]],
+    fits: set[str],
+) -> tuple[str, ...]:
+    """Descriptors without which the same objects fit. The head noun is no descriptor: a sentence
+    needs one."""
+    redundant = []
+    for index, (descriptor, holds) in enumerate(required):
+        if descriptor.attribute == CATEGORY and holds:
+            continue
+        fewer = [pair for place, pair in enumerate(required) if place != index]
+        fit, unsure = fitting(objects, fewer)
+        if not unsure and {item.id for item in fit} == fits:
+            redundant.append(_show(descriptor, holds))
+    return tuple(redundant)
+
+
+def match_words(
+    objects: Sequence[AnnotatedObject], expression: str
+) -> tuple[tuple[tuple[Descriptor, bool], ...], tuple[str, ...]]:
+    """The descriptors that an expression words, each with whether it is to hold, and the words
+    that none explains.
+
+    Example:
+        >>> star = AnnotatedObject(id="1", category="star", attributes={"colour": ("red",)})
+        >>> required, unexplained = match_words([star], "stars on the left, not red")
+        >>> [(str(d), holds) for d, holds in required], unexplained
+        ([('category: star', True), ('colour: red', False)], ('left',))
+    """
+    words = _words_of(expression)
+    known = {descriptor for item in objects for descriptor in item.descriptors}
+    # Longer values first, so that "dark red" is not read as "red".
+    phrases = sorted(
+        ((tuple(_words_of(d.value)), d) for d in known),
+        key=lambda pair: (-len(pair[0]), pair[1]),
+    )
+    taken = [False] * len(words)
+    starts: dict[Descriptor, int] = {}
+    for phrase, descriptor in phrases:
+        for start in _places(words, phrase):
+            if phrase and not any(taken[start : start + len(phrase)]):
+                taken[start : start + len(phrase)] = [True] * len(phrase)
+                starts[descriptor] = start
+    order = sorted(starts, key=starts.__getitem__)
+    unexplained = [
+        word
+        for word, is_taken in zip(words, taken, strict=True)
+        if not is_taken and word not in _FUNCTION_WORDS | _NEGATIONS | _STOPS
+    ]
+    required = ((d, not _is_negated(words, taken, starts[d])) for d in order)
+    return tuple(required), tuple(unexplained)
+
+
+def _words_of(text: str) -> list[str]:
+    plain = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").replace("non-", "non ")
+    return _WORD.findall(plain)
+
+
+def _places(words: Sequence[str], phrase: Sequence[str]) -> list[int]:
+    """Where a phrase begins; its last word may be a plural."""
+    ends = {phrase[-1], f"{phrase[-1]}s", f"{phrase[-1]}es"} if phrase else set()
+    if phrase and phrase[-1].endswith("y"):
+        ends.add(f"{phrase[-1][:-1]}ies")
+    last = len(phrase) - 1
+    return [
+        start
+        for start in range(len(words) - last)
+        if tuple(words[start : start + last]) == tuple(phrase[:-1]) and words[start + last] in ends
+    ]
+
+
+def _is_negated(words: Sequence[str], taken: Sequence[bool], start: int) -> bool:
+    """Whether a negation stands before, with nothing between that is itself a descriptor."""
+    for place in range(start - 1, max(-1, start - 1 - _SCOPE), -1):
+        if taken[place] or words[place] in _STOPS:
+            return False
+        if words[place] in _NEGATIONS or tuple(words[place : place + 2]) in _CONTRASTS:
+            return True
+    return False
+
+
+def _show(descriptor: Descriptor, holds: bool) -> str:
+    return str(descriptor) if holds else f"not {descriptor}"

@@ -1,0 +1,288 @@
+"""`mmreason data check` and `mmreason data convert`: data sets of referring expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmreason.cli.common import Json, print_json, print_line, show_progress
+from mmreason.grounding.formats.annotated_images import ImageReport
+from mmreason.grounding.formats.convert import WrittenForm
+from mmreason.grounding.formats.rows import Form, RowError
+from mmreason.grounding.formats.shared_media import SharedMedia
+from mmreason.json_values import to_json
+
+if TYPE_CHECKING:
+    from mmreason.grounding.formats import OpenedFile, ReferringRow
+
+MOST_SHOWN = 10
+"""Of one kind of finding, for people; JSON has all."""
+
+FormName = Annotated[
+    Form | None, typer.Option("--form", help="What the file is to be; default: by its content.")
+]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(
+        "--boxes", help="Boxes or masks, where the form keeps them in another file or folder."
+    ),
+]
+Fps = Annotated[
+    float | None,
+    typer.Option("--fps", min=0.001, help="Rate of numbered frames, where no file says it."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedFile:
+    """One file of referring expressions, and what is in it."""
+
+    file: str
+    form: Form
+    reason: str
+    """By what the form was told."""
+    rows: int
+    """Expressions that could be read."""
+    no_target: int
+    """Of them, those that refer to nothing."""
+    several_targets: int
+    without_truth: int
+    media: int
+    """Different images or videos."""
+    mended: tuple[RowError, ...]
+    """Rows with boxes that were clipped, or clocks that disagree."""
+    errors: tuple[RowError, ...]
+    """Rows that could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataCheckOutput:
+    """What is in files of referring expressions, and what is wrong with it."""
+
+    files: tuple[CheckedFile, ...]
+    shared: tuple[SharedMedia, ...]
+    """Images and videos that several splits have rows about; files without splits are one each."""
+    images: tuple[ImageReport, ...]
+    """Of images that are annotated with attributes or expressions."""
+    problems: int
+    """Rows that could not be read, media in several splits, expressions that are ambiguous,
+    redundant or wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConvertOutput:
+    """What was written in another form."""
+
+    files: tuple[str, ...]
+    form: WrittenForm
+    rows: int
+    """Written."""
+    skipped: tuple[RowError, ...]
+    """Rows that the form cannot hold."""
+    errors: tuple[RowError, ...]
+    """Rows that could not be read."""
+
+
+def check_data(
+    files: Annotated[
+        list[Path], typer.Argument(help="Data sets in any form of docs/grounding_data.md.")
+    ],
+    form: FormName = None,
+    boxes: Boxes = None,
+    fps: Fps = None,
+    as_json: Json = False,
+) -> None:
+    """Check data sets of referring expressions: bad rows, images shared between splits, and, of
+    annotated images, look-alikes and expressions that are ambiguous or say too much.
+
+    Exit code 1 where a problem was found.
+    """
+    from mmreason.grounding.formats import find_shared_media
+
+    checked: list[CheckedFile] = []
+    reports: list[ImageReport] = []
+    rows: list[ReferringRow] = []
+    for path in files:
+        with show_progress(f"reading {path.name}"):
+            opened = _open(path, form)
+            summary, read, images = _check_file(opened, boxes, fps)
+        checked.append(summary)
+        reports += images
+        rows += read
+    shared = find_shared_media(rows)
+    flagged = [c for report in reports for c in report.expressions if c.status in _PROBLEMS]
+    output = DataCheckOutput(
+        files=tuple(checked),
+        shared=shared,
+        images=tuple(reports),
+        problems=sum(len(each.errors) for each in checked) + len(shared) + len(flagged),
+    )
+    if as_json:
+        print_json(to_json(output))
+    else:
+        for line in describe_check(output):
+            print_line(line)
+    if output.problems:
+        raise typer.Exit(1)
+
+
+def convert_data(
+    source: Annotated[Path, typer.Argument(help="A data set in any form that is read.")],
+    target: Annotated[Path, typer.Argument(help="File to write.")],
+    to: Annotated[WrittenForm, typer.Option("--to", help="The form to write.")],
+    form: FormName = None,
+    boxes: Boxes = None,
+    fps: Fps = None,
+    split: Annotated[str | None, typer.Option(help="Only the rows of this split.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a data set of referring expressions in another form. Rows that cannot be read, or that
+    the form cannot hold, are told; the rest is written."""
+    from mmreason.grounding.formats import FormError, ReferringRow, rows_of
+    from mmreason.grounding.formats.convert import convert_rows
+    from mmreason.types import UsageError
+    from mmreason.video.files import check_writable
+
+    check_writable(target)
+    opened = _open(source, form)
+    try:
+        readings = list(rows_of(opened, boxes=boxes, fps_hz=fps))
+        rows = [
+            reading
+            for reading in readings
+            if isinstance(reading, ReferringRow) and split in (None, reading.split)
+        ]
+        if split is not None and not rows:
+            raise FormError(f"{source}: no row is of the split {split!r}")
+        converted = convert_rows(rows, to, target, fps_hz=fps)
+    except FormError as error:
+        raise UsageError(str(error)) from error
+    output = DataConvertOutput(
+        files=tuple(str(path) for path in converted.paths),
+        form=to,
+        rows=converted.rows,
+        skipped=converted.skipped,
+        errors=tuple(reading for reading in readings if isinstance(reading, RowError)),
+    )
+    if as_json:
+        print_json(to_json(output))
+        return
+    print_line(f"{output.rows:,} rows of {opened.detected} as {to}: {', '.join(output.files)}")
+    for line in [*_list_some("not held", output.skipped), *_list_some("not read", output.errors)]:
+        print_line(line)
+
+
+_PROBLEMS = ("ambiguous", "redundant", "wrong")
+
+
+def _open(path: Path, form: Form | None) -> OpenedFile:
+    from mmreason.grounding.formats import FormError, open_rows
+    from mmreason.types import UsageError
+
+    try:
+        return open_rows(path, form)
+    except FormError as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_file(
+    opened: OpenedFile, boxes: Path | None, fps: float | None
+) -> tuple[CheckedFile, list[ReferringRow], list[ImageReport]]:
+    from mmreason.grounding.formats import FormError, ReferringRow, rows_of
+    from mmreason.grounding.formats.annotated_images import (
+        read_annotated_images,
+        report_image,
+    )
+    from mmreason.types import UsageError
+
+    try:
+        readings = list(rows_of(opened, boxes=boxes, fps_hz=fps))
+    except FormError as error:
+        raise UsageError(str(error)) from error
+    rows = [reading for reading in readings if isinstance(reading, ReferringRow)]
+    errors = [reading for reading in readings if isinstance(reading, RowError)]
+    images = []
+    bad_rows = {error.row for error in errors}
+    if opened.detected.form is Form.COCO:
+        for image in read_annotated_images(opened.document, opened.path.name):
+            if isinstance(image, RowError):
+                # A bad box was told as a row already.
+                errors += [] if image.row in bad_rows else [image]
+            else:
+                images.append(report_image(image))
+    summary = CheckedFile(
+        file=str(opened.path),
+        form=opened.detected.form,
+        reason=opened.detected.reason,
+        rows=len(rows),
+        no_target=sum(row.is_no_target for row in rows),
+        several_targets=sum(len(row.boxes_px) + len(row.tubes) > 1 for row in rows),
+        without_truth=sum(not row.truth_known for row in rows),
+        media=len({row.media_id for row in rows}),
+        mended=tuple(RowError(row.source, row.row, n) for row in rows for n in row.notes),
+        errors=tuple(errors),
+    )
+    return summary, rows, images
+
+
+def describe_check(output: DataCheckOutput) -> list[str]:
+    """A check for people, line by line.
+
+    Example:
+        >>> describe_check(DataCheckOutput(files=(), shared=(), images=(), problems=0))
+        ['no problems']
+    """
+    lines = []
+    for each in output.files:
+        lines.append(f"{each.file}: {each.form} ({each.reason})")
+        lines.append(
+            f"  {each.rows:,} expressions about {each.media:,} images or videos; "
+            f"{each.no_target:,} without target, {each.several_targets:,} with several, "
+            f"{each.without_truth:,} without known truth"
+        )
+        lines += _list_some("mended", each.mended)
+        lines += _list_some("not read", each.errors)
+    lines += _list_some("in several splits", output.shared)
+    for report in output.images:
+        lines += _describe_image(report)
+    count = output.problems
+    return [*lines, "no problems" if not count else f"{count:,} problem{'s' * (count > 1)}"]
+
+
+def _describe_image(report: ImageReport) -> list[str]:
+    lines = [f"{report.image}: {report.objects} objects"]
+    pairs = [
+        f"{pair.first} and {pair.second} ({pair.category}): "
+        + (f"differ in {', '.join(pair.differ)}" if pair.differ else "nothing tells them apart")
+        for pair in report.look_alikes
+    ]
+    lines += _list_some("look alike", pairs)
+    described = [
+        f"{each.target}: {', '.join(str(d) for d in each.descriptors) or 'is alone'}"
+        + ("" if each.is_smallest else " (perhaps not the smallest)")
+        if each.is_sufficient
+        else f"{each.target}: none, {', '.join(each.twins)} fit all that is known of it"
+        for each in report.descriptions
+    ]
+    lines += _list_some("smallest descriptions", described)
+    expressions = [
+        f"{check.status}: {check.expression!r}: {check.reason}"
+        for check in report.expressions
+        if check.status != "good"
+    ]
+    return lines + _list_some("expressions", expressions)
+
+
+def _list_some(name: str, findings: Iterable[object]) -> list[str]:
+    """Findings under a heading, the first ones in full."""
+    texts = [str(finding) for finding in findings]
+    if not texts:
+        return []
+    lines = [f"  {name} ({len(texts):,}):", *(f"    {text}" for text in texts[:MOST_SHOWN])]
+    if len(texts) > MOST_SHOWN:
+        lines.append(f"    and {len(texts) - MOST_SHOWN:,} more")
+    return lines
