@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mmreason import models
-from mmreason.evaluation.scoring import Proportion, bootstrap_mean
+from mmreason.evaluation.scoring import Proportion
 from mmreason.grounding import (
     Box,
     Dialect,
@@ -27,6 +27,7 @@ from mmreason.grounding import (
     parse_boxes,
     parse_tubes,
 )
+from mmreason.grounding.metrics.statistics import cluster_bootstrap
 from mmreason.grounding.refadv import Item, Knobs, generate
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.models.nano_expressions import understand_referring
@@ -307,8 +308,8 @@ def measure_shortcuts(model: ChatModel, count: int) -> dict[str, str]:
 
 
 def _mean(values: Sequence[float]) -> str:
-    mean, low, high = bootstrap_mean([[value] for value in values])
-    return f"{mean:.3f} ({low:.3f} to {high:.3f}, n = {len(values)})"
+    interval = cluster_bootstrap(values)
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f}, n = {interval.n})"
 
 
 def write_table(columns: dict[str, dict[str, str]]) -> str:
