@@ -9,6 +9,6 @@ held-out frames; `declines_reinforced.json` from there gave `nano-reinforced`.
 `navigation_plays.json` from there with plays; these weights are not packaged
 (`benchmarks/results/navigation.md`).
 
-`grounding.json` from `nano` gave `nano-grounding`; `grounding_tubes.json` goes on from there with
-clips and has not been run to its end.
+`nano-grounding` came from `nano` by first lessons and then `grounding.json`, as its card says;
+`grounding_long.json` is a longer way from `nano`, with clips, that has not been gone to its end.
 """
