@@ -78,6 +78,9 @@ def prove(item: Item) -> Certificate:
         facts = measure(item.world, item.frame_time_s if item.kind == "image" else None)
     except ValueError as error:
         raise CertificateError(f"{show_line(item.id)}: {show_line(str(error))}") from error
+    unknown = sorted({*item.target_ids} - {fact.id for fact in facts})
+    if unknown:
+        raise CertificateError(show_line(f"{item.id}: targets {unknown[:3]} are not in the scene"))
     solver, backwards = Solver(facts), None
     if item.kind == "video":
         last_s = (item.world.frame_count - 1) / item.world.fps_hz
@@ -205,7 +208,7 @@ def _check_scene(item: Item, facts: list[Facts]) -> Iterable[str]:
         times_s = [item.frame_time_s or 0.0]
     else:
         last_s = (item.world.frame_count - 1) / item.world.fps_hz
-        times_s = [last_s * index / 5 for index in range(6)]
+        times_s = [last_s * index / 4 for index in range(5)]
     # Those that meet come near each other, and nobody else.
     meetings = {(f.id, other) for f in facts for other in f.touches | f.passes}
     for time_s in times_s:

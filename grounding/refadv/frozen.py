@@ -10,11 +10,10 @@ import hashlib
 import json
 import lzma
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mmreason.grounding.refadv.drafts import Knobs
+from mmreason.grounding.refadv.drafts import GroundKind, Knobs, LookKind
 from mmreason.grounding.refadv.generator import generate
 from mmreason.grounding.refadv.items import Item, ItemKind
 from mmreason.video.files import write_atomic
@@ -27,8 +26,6 @@ BLOCK_ITEMS = 100
 MAX_BYTES = 64_000_000
 """Of one set, unpacked."""
 
-_PLAIN = Knobs(none_rate=0.2, multi_rate=0.1)
-
 
 def list_blocks(kind: ItemKind) -> tuple[Knobs, ...]:
     """The knobs of each block of a frozen set; block `b` has the seeds from `100 * b` on.
@@ -38,6 +35,34 @@ def list_blocks(kind: ItemKind) -> tuple[Knobs, ...]:
         (20, 20)
     """
     return _IMAGE_BLOCKS if kind == "image" else _VIDEO_BLOCKS
+
+
+def _block(
+    k: int,
+    n: int,
+    family: str,
+    *,
+    negation: int = 0,
+    hops: int = 1,
+    hardness: int = 0,
+    ground: GroundKind = "plain",
+    look: LookKind = "shapes",
+) -> Knobs:
+    return Knobs(
+        k=k,
+        n=n,
+        families=(family,),
+        negation=negation,
+        hops=hops,
+        hardness=hardness,
+        none_rate=0.2,
+        multi_rate=0.1,
+        ground=ground,
+        look=look,
+    )
+
+
+_IMAGE_BLOCKS if kind == "image" else _VIDEO_BLOCKS
 
 
 def _block(k: int, n: int, *families: str, **options: object) -> Knobs:

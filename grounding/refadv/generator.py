@@ -88,8 +88,10 @@ def _generate_item(kind: ItemKind, seed: int, families: Sequence[str], knobs: Kn
     answer = _draw_answer(rng, knobs)
     for _ in range(_TRIES):
         draft = _change_answer(rng, (IMAGE_DRAFTS | VIDEO_DRAFTS)[family](rng, knobs), answer)
+        if len(draft.things) != knobs.n:
+            continue
         things = find_places(rng, draft.things)
-        if things is None or len(things) != knobs.n:
+        if things is None:
             continue
         draft = replace(draft, things=things)
         if not _keeps_promises(draft, answer):

@@ -7,6 +7,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ from mmreason.grounding.refadv.items import ItemKind
 FAMILIES = [*(("image", f) for f in IMAGE_FAMILIES), *(("video", f) for f in VIDEO_FAMILIES)]
 
 
-def make(kind: str, count: int = 3, seed: int = 0, **knobs: object) -> list[Item]:
+def make(kind: str, count: int = 3, seed: int = 0, **knobs: Any) -> list[Item]:
     chosen: ItemKind = "image" if kind == "image" else "video"
-    return list(refadv.generate(kind=chosen, seed=seed, count=count, knobs=Knobs(**knobs)))  # type: ignore[arg-type]
+    return list(refadv.generate(kind=chosen, seed=seed, count=count, knobs=Knobs(**knobs)))
 
 
 def variant_of(item: Item, kind: str) -> refadv.Variant:
@@ -283,9 +284,9 @@ def test_cut_outs_and_photographs_keep_every_promise() -> None:
         ({"families": ("telepathy",)}, "telepathy"),
     ],
 )
-def test_knobs_out_of_range_are_refused_by_name(knobs: dict[str, object], message: str) -> None:
+def test_knobs_out_of_range_are_refused_by_name(knobs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Knobs(**knobs)  # type: ignore[arg-type]
+        Knobs(**knobs)
 
 
 def test_knobs_that_no_family_allows_are_told_with_what_is_possible() -> None:
