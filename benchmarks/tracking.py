@@ -198,10 +198,10 @@ def measure(seeds: Sequence[int], fps_hz: float, python: Path) -> tuple[str, flo
         name: [score_tracks([(case.truth, tubes)]) for case, tubes in zip(cases, rows, strict=True)]
         for name, rows in tracked.items()
     }
-    own = np.array([scores.hota for scores in by_world[OURS[0]]])
+    ours_hota = np.array([scores.hota for scores in by_world[OURS[0]]])
     for name, scores in by_world.items():
         hota = np.array([row.hota for row in scores])
-        mean, ahead = cluster_bootstrap(hota), cluster_bootstrap(own - hota)
+        mean, ahead = cluster_bootstrap(hota), cluster_bootstrap(ours_hota - hota)
         pairs = [(case.truth, tubes) for case, tubes in zip(cases, tracked[name], strict=True)]
         everything = score_tracks(pairs)
         lines.append(
