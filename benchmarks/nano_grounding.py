@@ -1,7 +1,8 @@
 """How well nano-grounding reads referring expressions: procedural Ref-Adv of seeds that it never
 learnt from, with what it does when words are shuffled or taken away, or only one frame is shown.
 
-    python benchmarks/nano_grounding.py --items 200 --out benchmarks/results/grounding/nano.md
+    python benchmarks/nano_grounding.py --items 200 \\
+      --out benchmarks/results/grounding/nano.md
 
 Packaged nano stands beside it, asked for a box on single frames: tubes it was not taught.
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mmreason import models
-from mmreason.evaluation.scoring import Proportion, bootstrap_mean
+from mmreason.evaluation.scoring import Proportion
 from mmreason.grounding import (
     Box,
     Dialect,
@@ -27,6 +28,7 @@ from mmreason.grounding import (
     parse_boxes,
     parse_tubes,
 )
+from mmreason.grounding.metrics.statistics import cluster_bootstrap
 from mmreason.grounding.refadv import Item, Knobs, generate
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.models.nano_expressions import understand_referring
@@ -279,7 +281,7 @@ def measure_clips(
     return figures
 
 
-def measure_shortcuts(model: ChatModel, count: int) -> dict[str, str]:
+def measure_shortcuts(model: ChatModel, count: int, *, tracks: bool) -> dict[str, str]:
     """What the weights do with texts and clips that are not what was taught, without the guard."""
     figures = {}
     items = make_items("image", HARD, count)
@@ -294,6 +296,8 @@ def measure_shortcuts(model: ChatModel, count: int) -> dict[str, str]:
         ('no words, "object": identity (k = 2, n = 6)', [replace(p, text="object") for p in plain]),
     ):
         figures[name] = str(_share(score(shown, ask_stills(model, shown)).identified))
+    if not tracks:
+        return figures
     clips = make_items("video", MOTION, count)
     shown = show_variants(clips, "single_frame", keep_target=True)
     figures["one frame throughout: identity (motion)"] = str(
@@ -307,8 +311,8 @@ def measure_shortcuts(model: ChatModel, count: int) -> dict[str, str]:
 
 
 def _mean(values: Sequence[float]) -> str:
-    mean, low, high = bootstrap_mean([[value] for value in values])
-    return f"{mean:.3f} ({low:.3f} to {high:.3f}, n = {len(values)})"
+    interval = cluster_bootstrap(values)
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f}, n = {interval.n})"
 
 
 def write_table(columns: dict[str, dict[str, str]]) -> str:
@@ -333,16 +337,22 @@ def main() -> None:
     args = parser.parse_args()
     model = models.load(args.model)
     figures = measure_stills(model, args.items)
-    figures |= measure_clips(model, args.items, ask_clips)
+    # Who was not taught clips is not asked for tubes.
+    tracks = bool(model.clip.prompts.track)
+    if tracks:
+        figures |= measure_clips(model, args.items, ask_clips)
     weights = model.inner if isinstance(model, NanoModel) else model
-    figures |= measure_shortcuts(weights, args.items)
+    figures |= measure_shortcuts(weights, args.items, tracks=tracks)
     columns = {args.model: figures}
     if not args.without_nano:
         nano = models.load("nano")
         assert isinstance(nano, NanoModel)
         # Without its guard, which declines most of these expressions.
         baseline = measure_stills(nano.inner, args.items, in_nano_words=True)
-        baseline |= measure_clips(nano.inner, args.items, ask_frames_of_clips, in_nano_words=True)
+        if tracks:
+            baseline |= measure_clips(
+                nano.inner, args.items, ask_frames_of_clips, in_nano_words=True
+            )
         columns["nano, without its guard"] = baseline
     table = write_table(columns)
     print(table)

@@ -9,7 +9,7 @@ by rules of their own.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from mmreason.models.base import (
     Tier,
 )
 from mmreason.models.calibration import Calibration, ReplyKind
+from mmreason.models.folders import CLIP_RECIPE
 from mmreason.models.hf import TransformersModel
 from mmreason.models.nano_expressions import understand_referring
 from mmreason.models.nano_guard import why_outside
@@ -44,6 +45,9 @@ from mmreason.models.nano_replies import (
     is_decline,
     whole_sentences,
 )
+from mmreason.types import UsageError
+from mmreason.video.json_input import read_json
+from mmreason.video.plain_text import show_line
 
 SCRIPTED_WORLD = "scripted_world.json"
 """Beside weights that know scripted worlds and nothing else; holds their calibration."""
@@ -57,18 +61,31 @@ QUOTED = 60
 class NanoModel:
     """Weights of scripted worlds behind the guard. See `ChatModel`."""
 
-    def __init__(self, inner: TransformersModel, calibration: Calibration | None = None):
+    def __init__(
+        self,
+        inner: TransformersModel,
+        calibration: Calibration | None = None,
+        *,
+        reads_expressions: bool = False,
+    ):
         """`inner` holds the weights; without `calibration` confidences stay as the weights state
-        them."""
+        them. `reads_expressions` where they were taught more than names of things
+        (`nano_expressions.py`)."""
         self.inner = inner
         self.calibration = calibration
+        self.reads_expressions = reads_expressions
         self._declined: dict[str, None] = {}
 
     @classmethod
     def around(cls, inner: TransformersModel, folder: Path) -> NanoModel:
-        """With the calibration that the model folder holds. UsageError where that is damaged."""
+        """With the calibration that the model folder holds, and what its recipe says that it was
+        taught. UsageError where these are damaged."""
         calibration = Calibration.load(folder / SCRIPTED_WORLD)
-        return cls(inner, calibration if calibration.maps else None)
+        return cls(
+            inner,
+            calibration if calibration.maps else None,
+            reads_expressions=reads_expressions(folder),
+        )
 
     @property
     def name(self) -> str:
@@ -108,7 +125,8 @@ class NanoModel:
 
     def with_clip(self, clip: ClipRecipe) -> NanoModel:
         """The same model, watching clips by another recipe."""
-        return NanoModel(self.inner.with_clip(clip), self.calibration)
+        inner = self.inner.with_clip(clip)
+        return NanoModel(inner, self.calibration, reads_expressions=self.reads_expressions)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -158,29 +176,21 @@ class NanoModel:
     def _plan(self, frames: FramesPart, text: str) -> _Plan:
         """What to ask in the place of `text`, or why not."""
         prompts = self.clip.prompts
-        # Split at the expression, so that it can be read back from a prompt.
-        start, end = prompts.locate.split("{expression}")
         if text == prompts.caption:
             return _Plan((_one_turn(frames, text),), ReplyKind.CAPTION)
-        if text.startswith(start) and text.endswith(end):
-            expression = text[len(start) : len(text) - len(end)]
-            # Who was taught to track was taught expressions, too.
-            name = (
-                understand_referring(expression, moving=False)
-                if prompts.track
-                else understand_expression(expression)
-            )
+        expression = _between(prompts.locate, text)
+        if expression is not None and not self.reads_expressions:
+            name = understand_expression(expression)
             if isinstance(name, NotTaught):
                 return _Plan((), declined=name.reason)
             return _Plan((_one_turn(frames, prompts.find(name)),), ReplyKind.BOX)
-        if prompts.track:
-            start, end = prompts.track.split("{expression}")
-            if text.startswith(start) and text.endswith(end):
-                expression = text[len(start) : len(text) - len(end)]
-                name = understand_referring(expression, moving=True)
-                if isinstance(name, NotTaught):
-                    return _Plan((), declined=name.reason)
-                return _Plan((_one_turn(frames, prompts.follow(name)),), ReplyKind.TUBE)
+        if expression is not None:
+            taught_text = understand_referring(expression, moving=False)
+            return _plan_referring(frames, text, taught_text, prompts.find, ReplyKind.BOX)
+        expression = _between(prompts.track, text) if self.reads_expressions else None
+        if expression is not None:
+            taught_text = understand_referring(expression, moving=True)
+            return _plan_referring(frames, text, taught_text, prompts.follow, ReplyKind.TUBE)
         question, *options = text.split("\n")
         taught = understand_question(question)
         if isinstance(taught, NotTaught):
@@ -231,6 +241,16 @@ class NanoModel:
         return replace(reply, stated_right=self.calibration.right(kind, raw))
 
 
+def reads_expressions(folder: Path) -> bool:
+    """Whether the recipe in a model folder says that the weights were taught expressions."""
+    path = folder / CLIP_RECIPE
+    try:
+        recipe = read_json(path) if path.exists() else {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({show_line(str(error))})") from error
+    return isinstance(recipe, dict) and recipe.get("reads_expressions") is True
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """What to do about one conversation."""
@@ -244,6 +264,28 @@ class _Plan:
     asked_as: str = ""
     declined: str = ""
     """Why the weights are not asked."""
+
+
+def _between(template: str, text: str) -> str | None:
+    """The expression of a prompt, read back; None where `text` is not of this template, or there
+    is none."""
+    start, _, end = template.partition("{expression}")
+    if not template or not (text.startswith(start) and text.endswith(end)):
+        return None
+    return text[len(start) : len(text) - len(end)]
+
+
+def _plan_referring(
+    frames: FramesPart,
+    text: str,
+    expression: str | NotTaught,
+    request: Callable[[str], str],
+    kind: ReplyKind,
+) -> _Plan:
+    if isinstance(expression, NotTaught):
+        return _Plan((), declined=expression.reason)
+    asked = request(expression)
+    return _Plan((_one_turn(frames, asked),), kind, asked_as="" if asked == text else asked)
 
 
 def _shown_and_asked(conversation: Conversation) -> tuple[FramesPart, str] | None:

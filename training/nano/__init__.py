@@ -8,4 +8,7 @@ held-out frames; `declines_reinforced.json` from there gave `nano-reinforced`.
 `navigation_drills.json` went on from the second, too, with text, numbers in lists, and
 `navigation_plays.json` from there with plays; these weights are not packaged
 (`benchmarks/results/navigation.md`).
+
+`nano-grounding` came from `nano` by first lessons and then `grounding.json`, as its card says;
+`grounding_long.json` is a longer way from `nano`, with clips, that has not been gone to its end.
 """

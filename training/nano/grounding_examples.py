@@ -27,7 +27,7 @@ from mmreason.grounding.refadv import (
     Program,
     generate,
 )
-from mmreason.grounding.refadv.certify import Solver
+from mmreason.grounding.refadv.certifier import Solver
 from mmreason.grounding.refadv.drafts import VALUES
 from mmreason.grounding.refadv.facts import measure
 from mmreason.grounding.refadv.items import ItemKind
@@ -166,7 +166,7 @@ def draw_item(rng: random.Random, kind: ItemKind, stage: Stage) -> Item:
 def ask_more(rng: random.Random, item: Item, count: int) -> list[Asked]:
     """Up to `count` expressions in random order: the item's own, and others of its scene."""
     is_image = item.kind == "image"
-    solver = Solver(measure(item.world, item.frame_time_s if is_image else None))
+    facts = measure(item.world, item.frame_time_s if is_image else None)
     asked = {write_referring(item.program): item.target_ids}
     actors = item.world.scenes[0].actors
     wants_none = rng.random() < NONE_SHARE
@@ -174,12 +174,12 @@ def ask_more(rng: random.Random, item: Item, count: int) -> list[Asked]:
         if len(asked) >= count:
             break
         program = _draw_program(rng, actors, moves=not is_image, mixed=wants_none)
+        solver = Solver(facts)
         meant = solver.solve(program)
         if len(meant) == (0 if wants_none else 1) and not solver.narrow:
             asked[write_referring(program)] = meant
             # Drawn once an expression, not once a try: what means nothing is harder to come by.
             wants_none = rng.random() < NONE_SHARE
-        solver.narrow.clear()
     pairs = [Asked(text, ids[0] if ids else None) for text, ids in asked.items()]
     return rng.sample(pairs, len(pairs))
 

@@ -240,17 +240,30 @@ def _save(
     # Whole or not at all: a run killed here resumes from the checkpoint before.
     temporary.replace(out / "checkpoint.pt")
     save_pretrained(learner.master.model, processor, out / "model")
-    # How the model wants to be shown video, for whoever loads the folder.
-    recipe = {
-        "clip_frames": learner.config.clip_frames,
-        "clip_size_px": list(learner.config.size_px),
-        "leaf_s": 3.0,
-        "overview": "stills",
-        "reads_options": False,
-        "trained_steps": steps_before + step,
-    }
-    if any(stage.grounding_share for stage in learner.config.stages):
-        recipe["prompts"] = {"track": PROMPTS.track}
+    recipe = write_recipe(learner.config, steps_before + step)
     write_atomic(out / "model" / "mmreason.json", (json.dumps(recipe, indent=1) + "\n").encode())
     # New weights are not calibrated: the file says so.
     Calibration({}).save(out / "model" / SCRIPTED_WORLD)
+
+
+def write_recipe(config: NanoConfig, trained_steps: int) -> dict[str, object]:
+    """How the model wants to be shown video, and what it was taught, for whoever loads the folder.
+
+    Example:
+        >>> write_recipe(NanoConfig(), 10)["trained_steps"]
+        10
+    """
+    recipe: dict[str, object] = {
+        "clip_frames": config.clip_frames,
+        "clip_size_px": list(config.size_px),
+        "leaf_s": 3.0,
+        "overview": "stills",
+        "reads_options": False,
+        "trained_steps": trained_steps,
+    }
+    lessons = [stage for stage in config.stages if stage.grounding_share]
+    if lessons:
+        recipe["reads_expressions"] = True
+    if any(stage.image_share < 1 for stage in lessons):
+        recipe["prompts"] = {"track": PROMPTS.track}
+    return recipe

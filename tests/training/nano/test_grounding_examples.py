@@ -7,21 +7,24 @@ import random
 from dataclasses import replace
 
 import torch
+from transformers import AutoProcessor
 
 from mmreason.grounding import Dialect, GroundingStatus, parse_boxes
 from mmreason.grounding.refadv import TRAINING_SEEDS
 from mmreason.models.nano_expressions import understand_referring
+from mmreason.training.nano.architecture import start_folder
 from mmreason.training.nano.cli import PACKAGED_CONFIG
 from mmreason.training.nano.config import NanoConfig, Stage
 from mmreason.training.nano.examples import CAPTION_PROMPT
 from mmreason.training.nano.grounding_examples import (
+    PROMPTS,
     draw_item,
     make_still_example,
     make_tube_example,
 )
 from mmreason.training.nano.muon import Float32Muon, orthogonalise
 from mmreason.training.nano.packing import slice_times
-from mmreason.training.nano.train import Batches, train_nano
+from mmreason.training.nano.train import Batches, write_recipe
 from mmreason.training.rewards import Frame, from_turns
 
 STAGE = Stage(share=1.0, image_share=0.5, grounding_share=1.0)
@@ -65,27 +68,21 @@ def test_seeds_are_those_of_training():
     assert min(seed or 0 for seed in seeds) >= TRAINING_SEEDS
 
 
-def test_batches_of_grounding_are_a_function_of_their_step(tiny_config, tmp_path):
-    from mmreason.training.nano.architecture import build_tokenizer
-
-    config = replace(tiny_config, size_px=(144, 80), image_batch=2, clip_batch=2, stages=(STAGE,))
-    batches = Batches(config, build_tokenizer(config))
-    for step in (0, 1):
-        first, again = batches[step], batches[step]
-        assert torch.equal(first.input_ids, again.input_ids)
-        assert torch.equal(first.patches, again.patches)
+def test_batches_of_grounding_are_a_function_of_their_step():
+    tokenizer = AutoProcessor.from_pretrained(start_folder("nano")).tokenizer
+    batches = Batches(replace(CONFIG, image_batch=2, stages=(STAGE,)), tokenizer)
+    first, again = batches[0], batches[0]
+    assert torch.equal(first.input_ids, again.input_ids)
+    assert torch.equal(first.patches, again.patches)
 
 
-def test_a_run_that_learns_grounding_says_how_it_tracks(tiny_config, tmp_path):
-    from mmreason import models
-
-    config = replace(
-        tiny_config, steps=1, image_batch=1, clip_batch=1, stages=(STAGE,), compute="float32"
-    )
-    for _ in train_nano(config, tmp_path, workers=0):
-        pass
-    loaded = models.load(str(tmp_path / "model"))
-    assert loaded.clip.prompts.follow("the star") == "Track the star. Output its boxes in JSON."
+def test_a_model_that_learnt_grounding_says_so_and_how_it_tracks():
+    stills = replace(CONFIG, stages=(replace(STAGE, image_share=1.0),))
+    assert write_recipe(stills, 1)["reads_expressions"] is True
+    assert "prompts" not in write_recipe(stills, 1), "of clips it knows nothing"
+    clips = replace(CONFIG, stages=(STAGE,))
+    assert write_recipe(clips, 1)["prompts"] == {"track": PROMPTS.track}
+    assert "reads_expressions" not in write_recipe(CONFIG, 1)
 
 
 def test_the_recipe_of_grounding_keeps_what_nano_knows():
