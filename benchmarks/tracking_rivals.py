@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stdout
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,12 @@ LONG_BUFFER = 90
 
 def track(worlds: list[dict[str, Any]]) -> dict[str, list[list[list[list[float]]]]]:
     """By name of the tracker, world and frame: rows of id and xyxy."""
-    import supervision as sv
-    from trackers import ByteTrackTracker, OCSORTTracker, SORTTracker
-
-    kinds = {"SORT": SORTTracker, "ByteTrack": ByteTrackTracker, "OC-SORT": OCSORTTracker}
+    sv, trackers = import_module("supervision"), import_module("trackers")
+    kinds = {
+        "SORT": trackers.SORTTracker,
+        "ByteTrack": trackers.ByteTrackTracker,
+        "OC-SORT": trackers.OCSORTTracker,
+    }
     results: dict[str, list[list[list[list[float]]]]] = {}
     for name, kind in kinds.items():
         for label, settings in (
@@ -63,9 +66,10 @@ def track(worlds: list[dict[str, Any]]) -> dict[str, list[list[list[list[float]]
 
 def score(pairs: list[dict[str, Any]]) -> list[dict[str, float]]:
     """trackeval's HOTA, IDF1 and switches of each pair of true and tracked frames."""
-    from trackeval.metrics import CLEAR, HOTA, Identity
-
-    return [_score_pair(pair, (HOTA(), Identity(), CLEAR())) for pair in pairs]
+    metrics = import_module("trackeval.metrics")
+    return [
+        _score_pair(pair, (metrics.HOTA(), metrics.Identity(), metrics.CLEAR())) for pair in pairs
+    ]
 
 
 def _score_pair(pair: dict[str, Any], metrics: tuple[Any, Any, Any]) -> dict[str, float]:

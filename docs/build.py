@@ -28,6 +28,7 @@ WRITTEN = (
     "docs/*.png",
     "docs/pictures/*.svg",
     "benchmarks/results/*",
+    "benchmarks/results/grounding/*",
     "benchmarks/results/senses/*",
     "mmreason/models/*/MODEL_CARD.md",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,8 +26,8 @@ _SCOPE = 3
 _FUNCTION_WORDS = frozenset(
     (
         *("a", "an", "the", "of", "and", "but", "with", "in", "on", "to", "rather", "than"),
-        *("is", "are", "was", "be", "has", "have", "that", "which", "who", "one", "ones"),
-        *("it", "its", "this", "these", "those", "instead"),
+        *("is", "are", "was", "be", "has", "have", "that", "which", "who", "whose"),
+        *("one", "ones", "it", "its", "this", "these", "those", "instead"),
     )
 )
 """Carry no descriptor; whatever else is not explained is told."""
@@ -88,12 +89,14 @@ def check_expression(
     """
     required, unexplained = match_words(objects, expression)
     fit, unsure = fitting(objects, required)
-    wanted = set(targets)
+    target_ids = set(targets)
     fits = {item.id for item in fit}
-    missed = [item for item in objects if item.id in wanted and item.id not in fits]
-    also = tuple(item.id for item in fit if item.id not in wanted)
-    redundant = () if also or missed else _find_redundant(objects, required, fits)
-    status, reason = _judge(objects, required, missed, unsure, also, redundant, unexplained)
+    missed = [item for item in objects if item.id in target_ids and item.id not in fits]
+    also = tuple(item.id for item in fit if item.id not in target_ids)
+    redundant = () if also or missed or not targets else _find_redundant(objects, required, fits)
+    status, reason = _judge(
+        objects, required, targets, missed, unsure, also, redundant, unexplained
+    )
     return ExpressionCheck(
         expression=expression,
         targets=tuple(targets),
@@ -109,6 +112,7 @@ def check_expression(
 def _judge(
     objects: Sequence[AnnotatedObject],
     required: Sequence[tuple[Descriptor, bool]],
+    targets: Sequence[str],
     missed: Sequence[AnnotatedObject],
     unsure: Sequence[AnnotatedObject],
     also: Sequence[str],
@@ -117,8 +121,8 @@ def _judge(
 ) -> tuple[ExpressionStatus, str]:
     names = {item.id: f"{item.id} ({item.category})" for item in objects}
     if not required:
-        words = f"attributes do not explain: {', '.join(unexplained)}"
-        return ExpressionStatus.UNCHECKED, words if unexplained else "it says nothing"
+        gap = f"attributes do not explain: {', '.join(unexplained)}"
+        return ExpressionStatus.UNCHECKED, gap if unexplained else "it says nothing"
     double = _find_double(objects, required)
     if double:
         reason = f"{double}: of one object, or of several; this check cannot say"
@@ -127,13 +131,16 @@ def _judge(
     if false:
         violated = [_show(d, h) for d, h in required if false[0].says(d) is (not h)]
         status, reason = ExpressionStatus.WRONG, f"{names[false[0].id]} is not {violated[0]}"
-    elif missed or unsure:
-        unknown = ", ".join(names[item.id] for item in unsure)
+    elif missed or (unsure and not also):
+        unknown = ", ".join(names[item.id] for item in missed or unsure)
         reason = f"what it says is not known of {unknown}"
         status = ExpressionStatus.UNCHECKED
     elif also:
-        reason = f"also fits {', '.join(names[key] for key in also)}"
-        status = ExpressionStatus.AMBIGUOUS
+        fits = ", ".join(names[key] for key in also)
+        status = ExpressionStatus.AMBIGUOUS if targets else ExpressionStatus.WRONG
+        reason = f"also fits {fits}" if targets else f"fits {fits}, and nothing is meant"
+    elif not targets:
+        status, reason = ExpressionStatus.GOOD, "nothing fits, and nothing is meant"
     elif redundant:
         status = ExpressionStatus.REDUNDANT
         reason = f"unique without {' or without '.join(redundant)}"
@@ -143,8 +150,8 @@ def _judge(
     if not unexplained:
         return status, reason
     # What is not understood may be what tells objects apart, or be about another object.
-    words = f"attributes do not explain: {', '.join(unexplained)}"
-    return ExpressionStatus.UNCHECKED, f"{reason}, by its attributes; {words}"
+    gap = f"attributes do not explain: {', '.join(unexplained)}"
+    return ExpressionStatus.UNCHECKED, f"{reason}, by its attributes; {gap}"
 
 
 def _find_double(
@@ -171,7 +178,7 @@ def _find_redundant(
     for index, (descriptor, holds) in enumerate(required):
         if descriptor.attribute == CATEGORY and holds:
             continue
-        fewer = [pair for place, pair in enumerate(required) if place != index]
+        fewer = [pair for position, pair in enumerate(required) if position != index]
         fit, unsure = fitting(objects, fewer)
         if not unsure and {item.id for item in fit} == fits:
             redundant.append(_show(descriptor, holds))
@@ -190,28 +197,57 @@ def match_words(
         >>> [(str(d), holds) for d, holds in required], unexplained
         ([('category: star', True), ('colour: red', False)], ('left',))
     """
-    words = _words_of(expression)
-    known = {descriptor for item in objects for descriptor in item.descriptors}
-    # Longer values first, so that "dark red" is not read as "red".
-    phrases = sorted(
-        ((tuple(_words_of(d.value)), d) for d in known),
-        key=lambda pair: (-len(pair[0]), pair[1]),
-    )
-    taken = [False] * len(words)
-    starts: dict[Descriptor, int] = {}
-    for phrase, descriptor in phrases:
-        for start in _places(words, phrase):
-            if phrase and not any(taken[start : start + len(phrase)]):
-                taken[start : start + len(phrase)] = [True] * len(phrase)
-                starts[descriptor] = start
-    order = sorted(starts, key=starts.__getitem__)
+    tokens = _words_of(expression)
+    matches, unclear, taken = _match_values(objects, tokens)
+    polarity: dict[Descriptor, bool] = {}
+    negated_ends: set[int] = set()
+    for start, length, descriptor in sorted(matches):
+        holds = not _is_negated(tokens, taken, start)
+        # "not big red": whether red is negated too, nobody can say.
+        if start in negated_ends or polarity.get(descriptor, holds) != holds:
+            unclear.append(f"not ... {' '.join(tokens[start : start + length])}")
+        polarity.setdefault(descriptor, holds)
+        negated_ends |= set() if holds else {start + length}
+    # The name of an attribute whose value is there ("whose colour is red") says nothing more.
+    names = {token for d in polarity for token in _words_of(d.attribute)}
     unexplained = [
-        word
-        for word, is_taken in zip(words, taken, strict=True)
-        if not is_taken and word not in _FUNCTION_WORDS | _NEGATIONS | _STOPS
+        token
+        for index, token in enumerate(tokens)
+        if index not in taken and token not in _FUNCTION_WORDS | _NEGATIONS | _STOPS | names
     ]
-    required = ((d, not _is_negated(words, taken, starts[d])) for d in order)
-    return tuple(required), tuple(unexplained)
+    return tuple(polarity.items()), (*unexplained, *unclear)
+
+
+def _match_values(
+    objects: Sequence[AnnotatedObject], tokens: Sequence[str]
+) -> tuple[list[tuple[int, int, Descriptor]], list[str], set[int]]:
+    """(first word, number of words, descriptor) of each value in the text, values that may be of
+    several attributes, and the words of both. Longer values first, so that "dark red" is not read
+    as "red"."""
+    by_phrase: dict[tuple[str, ...], set[Descriptor]] = defaultdict(set)
+    for item in objects:
+        for descriptor in item.descriptors:
+            by_phrase[tuple(_words_of(descriptor.value))].add(descriptor)
+    taken: set[int] = set()
+    matches, unclear = [], []
+    for phrase in sorted(by_phrase, key=lambda phrase: (-len(phrase), phrase)):
+        # "No" and "one" as values are words of every sentence.
+        if not set(phrase) - _FUNCTION_WORDS - _NEGATIONS - _STOPS:
+            continue
+        options = by_phrase[phrase]
+        if len(options) > 1:
+            named = {d for d in options if set(_words_of(d.attribute)) & set(tokens)}
+            options = named if len(named) == 1 else options
+        for start in _places(tokens, phrase):
+            indices = range(start, start + len(phrase))
+            if taken.isdisjoint(indices):
+                taken |= set(indices)
+                if len(options) == 1:
+                    matches.append((start, len(phrase), next(iter(options))))
+                else:
+                    attributes = " or ".join(sorted(d.attribute for d in options))
+                    unclear.append(f"{' '.join(phrase)} ({attributes})")
+    return matches, unclear, taken
 
 
 def _words_of(text: str) -> list[str]:
@@ -219,7 +255,7 @@ def _words_of(text: str) -> list[str]:
     return _WORD.findall(plain)
 
 
-def _places(words: Sequence[str], phrase: Sequence[str]) -> list[int]:
+def _places(tokens: Sequence[str], phrase: Sequence[str]) -> list[int]:
     """Where a phrase begins; its last word may be a plural."""
     ends = {phrase[-1], f"{phrase[-1]}s", f"{phrase[-1]}es"} if phrase else set()
     if phrase and phrase[-1].endswith("y"):
@@ -227,17 +263,18 @@ def _places(words: Sequence[str], phrase: Sequence[str]) -> list[int]:
     last = len(phrase) - 1
     return [
         start
-        for start in range(len(words) - last)
-        if tuple(words[start : start + last]) == tuple(phrase[:-1]) and words[start + last] in ends
+        for start in range(len(tokens) - last)
+        if tuple(tokens[start : start + last]) == tuple(phrase[:-1])
+        and tokens[start + last] in ends
     ]
 
 
-def _is_negated(words: Sequence[str], taken: Sequence[bool], start: int) -> bool:
+def _is_negated(tokens: Sequence[str], taken: set[int], start: int) -> bool:
     """Whether a negation stands before, with nothing between that is itself a descriptor."""
-    for place in range(start - 1, max(-1, start - 1 - _SCOPE), -1):
-        if taken[place] or words[place] in _STOPS:
+    for index in range(start - 1, max(-1, start - 1 - _SCOPE), -1):
+        if index in taken or tokens[index] in _STOPS:
             return False
-        if words[place] in _NEGATIONS or tuple(words[place : place + 2]) in _CONTRASTS:
+        if tokens[index] in _NEGATIONS or tuple(tokens[index : index + 2]) in _CONTRASTS:
             return True
     return False
 

@@ -139,11 +139,11 @@ def parse_expression(text: str) -> Expression:
         )
     # One apostrophe for both that people type.
     body, clause = _split_clause(text.replace("\u2019", "'").rstrip(".?! "))
-    words = _TOKEN.findall(_expand_negations(body))
-    if _is_foreign(body, words):
+    tokens = _TOKEN.findall(_expand_negations(body))
+    if _is_foreign(body, tokens):
         note = "the rules read English alone; the whole expression is taken as the name of a thing"
         return Expression(text=text, head=text, notes=(note,))
-    noun_words, phrases = _split_phrases(words)
+    noun_words, phrases = _split_phrases(tokens)
     notes: list[str] = []
     head, before = _read_noun(noun_words, notes)
     if (not head or head.lower() in PARTS_OF) and phrases and phrases[0][0].lower() == "of":
@@ -185,26 +185,26 @@ def _expand_negations(text: str) -> str:
     return re.sub(r"\bnon-(?=\w)", "non ", text, flags=re.IGNORECASE)
 
 
-def _is_foreign(text: str, words: Sequence[str]) -> bool:
+def _is_foreign(text: str, tokens: Sequence[str]) -> bool:
     letters = [character for character in text if character.isalpha()]
-    if not letters or not words:
+    if not letters or not tokens:
         return True
-    others = sum(not character.isascii() for character in letters)
+    foreign_count = sum(not character.isascii() for character in letters)
     # "Die" is English too, but no English noun phrase of several words begins with it.
-    is_article = len(words) > 1 and words[0].lower() in FOREIGN
-    return is_article or others > _FOREIGN_SHARE * len(letters)
+    is_article = len(tokens) > 1 and tokens[0].lower() in FOREIGN
+    return is_article or foreign_count > _FOREIGN_SHARE * len(letters)
 
 
-def _split_phrases(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def _split_phrases(tokens: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Words of the noun phrase, and those of each phrase behind it."""
     noun: list[str] = []
     phrases: list[list[str]] = []
     joint = ""
-    for i, word in enumerate(words):
+    for i, word in enumerate(tokens):
         if word in (",", ";") or word.lower() in ("and", "but"):
             joint = word
             continue
-        if _opens(words, i, noun, phrases[-1] if phrases else None, bool(joint)):
+        if _opens(tokens, i, noun, phrases[-1] if phrases else None, bool(joint)):
             phrases.append([word])
         elif not phrases:
             noun.append(word)
@@ -216,14 +216,14 @@ def _split_phrases(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
 
 
 def _opens(
-    words: Sequence[str], i: int, noun: Sequence[str], phrase: Sequence[str] | None, joined: bool
+    tokens: Sequence[str], i: int, noun: Sequence[str], phrase: Sequence[str] | None, joined: bool
 ) -> bool:
     """Whether word `i` begins a phrase of its own."""
-    word = words[i].lower()
+    word = tokens[i].lower()
     if phrase is None:
         has_noun = any(is_noun(w) for w in noun)
         if not has_noun:
-            following = words[i + 1].lower() if i + 1 < len(words) else ""
+            following = tokens[i + 1].lower() if i + 1 < len(tokens) else ""
             # "That" before a verb is no article, as in "that leaves first".
             is_relative = word in RELATIVES and (
                 bool(noun) or is_move(following) or following in COPULAS | NEGATIONS
@@ -243,39 +243,40 @@ def _opens(
     if joined:
         return (
             word in RELATIVES | COPULAS | NEGATIONS | COLOURS | SIZES | PATTERNS
-            or (word in PLACES and not _is_name_behind(words, i))
+            or (word in PLACES and not _is_name_behind(tokens, i))
             or is_participle(word)
             or is_move(word)
         )
     if first in RELATIVES or is_move(first) or is_participle(first):
         return False
-    following = [w.lower() for w in words[i + 1 : i + 3]]
+    following = [w.lower() for w in tokens[i + 1 : i + 3]]
     is_side = word in ("on", "at", "in") and bool(SIDES & set(following))
     is_clothed = word == "in" and bool(following) and following[0] in COLOURS | SHADES
     is_place = word in PLACES - {"of", "to", "from"} and first not in PLACES | NEGATIONS
-    is_place = is_place and words[i - 1].lower() not in PLACES | DETERMINERS
+    is_place = is_place and tokens[i - 1].lower() not in PLACES | DETERMINERS
     return is_side or is_clothed or is_place or (is_participle(word) and first in PLACES)
 
 
-def _is_name_behind(words: Sequence[str], i: int) -> bool:
+def _is_name_behind(tokens: Sequence[str], i: int) -> bool:
     """Whether a word that may be a place is an adjective here, as in "and left shoe"."""
-    return words[i].lower() in SIDES and i + 1 < len(words) and is_noun(words[i + 1])
+    return tokens[i].lower() in SIDES and i + 1 < len(tokens) and is_noun(tokens[i + 1])
 
 
-def _read_noun(words: Sequence[str], notes: list[str]) -> tuple[str, list[list[str]]]:
+def _read_noun(tokens: Sequence[str], notes: list[str]) -> tuple[str, list[list[str]]]:
     """The head of a noun phrase, and the words of each adjective before it."""
-    if any(word.lower() in NUMBERS for word in words):
+    if any(word.lower() in NUMBERS for word in tokens):
         notes.append("the expression speaks of several things")
-    words = [word for word in words if word.lower() not in DETERMINERS | NUMBERS]
-    start = len(words)
+    tokens = [word for word in tokens if word.lower() not in DETERMINERS | NUMBERS]
+    start = len(tokens)
     # Nouns before a noun are part of its name: a traffic light.
     while start and (
-        is_noun(words[start - 1]) or (start == len(words) and words[start - 1].lower() in NOUNS_TOO)
+        is_noun(tokens[start - 1])
+        or (start == len(tokens) and tokens[start - 1].lower() in NOUNS_TOO)
     ):
         start -= 1
     adjectives: list[list[str]] = []
     pending: list[str] = []
-    for word in words[:start]:
+    for word in tokens[:start]:
         pending.append(word)
         if word.lower() not in INTENSIFIERS | NEGATIONS:
             adjectives.append(pending)
@@ -283,25 +284,25 @@ def _read_noun(words: Sequence[str], notes: list[str]) -> tuple[str, list[list[s
     if pending:
         # A shade without a colour is a look of its own: a dark coat.
         adjectives.append(pending)
-    return " ".join(words[start:]), adjectives
+    return " ".join(tokens[start:]), adjectives
 
 
 def _describe(phrase: Sequence[str]) -> Descriptor:
-    words = list(phrase)
-    if words[0].lower() in RELATIVES - {"whose"}:
-        words = words[1:]
+    tokens = list(phrase)
+    if tokens[0].lower() in RELATIVES - {"whose"}:
+        tokens = tokens[1:]
     # "That is red" and "is red" both tell "red"; "has a hat" tells more than "a hat".
-    if len(words) > 1 and words[0].lower() in ("is", "are", "was", "were", "being", "'s"):
-        words = words[1:]
-    negations = sum(word.lower() in NEGATIONS for word in words)
-    is_other = [w.lower() for w in words[:2]] == ["other", "than"]
+    if len(tokens) > 1 and tokens[0].lower() in ("is", "are", "was", "were", "being", "'s"):
+        tokens = tokens[1:]
+    negations = sum(word.lower() in NEGATIONS for word in tokens)
+    is_other = [w.lower() for w in tokens[:2]] == ["other", "than"]
     negated = (negations + is_other) % 2 == 1
-    kind = _find_kind([word.lower() for word in words], negated)
-    return Descriptor(" ".join(words), kind, negated)
+    kind = _find_kind([word.lower() for word in tokens], negated)
+    return Descriptor(" ".join(tokens), kind, negated)
 
 
-def _find_kind(words: Sequence[str], negated: bool) -> DescriptorKind:
-    content = _content(words)
+def _find_kind(tokens: Sequence[str], negated: bool) -> DescriptorKind:
+    content = _content(tokens)
     lexicons: tuple[tuple[DescriptorKind, frozenset[str]], ...] = (
         ("colour", COLOURS | SHADES | {"in", "coloured", "colored"}),
         ("size", SIZES),
@@ -311,11 +312,11 @@ def _find_kind(words: Sequence[str], negated: bool) -> DescriptorKind:
         if content and all(word in lexicon for word in content):
             return kind
     # "In the first row" is a place.
-    if any(word in ORDERS for word in words) and content[0] not in PLACES:
+    if any(word in ORDERS for word in tokens) and content[0] not in PLACES:
         return "order"
     # After an auxiliary a verb has no ending: "does not move", "to leave".
-    bare = [w for before, w in itertools.pairwise(words) if before in BEFORE_VERBS]
-    if "still" in words or any(map(is_move, words)) or not MOVES.isdisjoint(bare):
+    bare = [w for before, w in itertools.pairwise(tokens) if before in BEFORE_VERBS]
+    if "still" in tokens or any(map(is_move, tokens)) or not MOVES.isdisjoint(bare):
         return "motion"
     # "Larger than the ring" compares sizes, wherever the ring is.
     if content and content[0] in SIZES:
@@ -327,8 +328,8 @@ def _find_kind(words: Sequence[str], negated: bool) -> DescriptorKind:
     return "relation" if any(word in PLACES - {"of", "to"} for word in content[1:]) else "other"
 
 
-def _content(words: Sequence[str]) -> list[str]:
-    return [w.lower() for w in words if w.lower() not in FILLERS | NEGATIONS]
+def _content(tokens: Sequence[str]) -> list[str]:
+    return [w.lower() for w in tokens if w.lower() not in FILLERS | NEGATIONS]
 
 
 def _orders_in_time(descriptors: Sequence[Descriptor]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from mmreason.grounding.boxes import Box
 MOST_EXACT = 20
 """Objects of an image up to which the smallest description is proved to be it."""
 _MOST_STEPS = 200_000
-"""Of the search in larger images; then the greedy description stands."""
+"""Comparisons of the search in larger images; then the greedy description stands."""
 CATEGORY = "category"
 
 
@@ -159,26 +159,22 @@ def describe_minimally(objects: Sequence[AnnotatedObject], target_id: str) -> De
     target = next((item for item in objects if item.id == target_id), None)
     if target is None:
         raise ValueError(f"no object has the id {target_id!r}")
-    others = [item for item in objects if item.id != target_id]
+    distractors = [item for item in objects if item.id != target_id]
     # A bit an other object; what a descriptor excludes is a mask of them.
     excluded = {
         descriptor: sum(
-            1 << bit for bit, item in enumerate(others) if item.says(descriptor) is False
+            1 << bit for bit, item in enumerate(distractors) if item.says(descriptor) is False
         )
         for descriptor in target.descriptors
     }
     reachable = 0
     for mask in excluded.values():
         reachable |= mask
-    twins = tuple(item.id for bit, item in enumerate(others) if not reachable >> bit & 1)
-    # Where twins remain, the rest is still told apart: the best that can be said.
+    twins = tuple(item.id for bit, item in enumerate(distractors) if not reachable >> bit & 1)
+    if twins:
+        return Description(target=target_id, descriptors=(), twins=twins, is_smallest=True)
     chosen, is_smallest = _cover(excluded, reachable, len(objects) <= MOST_EXACT)
-    return Description(
-        target=target_id,
-        descriptors=() if twins else chosen,
-        twins=twins,
-        is_smallest=is_smallest,
-    )
+    return Description(target=target_id, descriptors=chosen, twins=(), is_smallest=is_smallest)
 
 
 class _TooLong(Exception):
@@ -196,20 +192,20 @@ def _cover(
         for index, (descriptor, mask) in enumerate(masks)
         if mask
         and not any(
-            mask | other == other and (mask != other or place < index)
-            for place, (_, other) in enumerate(masks)
+            mask | other == other and (mask != other or position < index)
+            for position, (_, other) in enumerate(masks)
         )
     ]
     greedy = _cover_greedily(useful, goal)
     steps = [_MOST_STEPS if not exact else 0]
     for size in range(len(greedy)):
         try:
-            found = _search(useful, goal, size, {}, steps, exact)
+            solution = _search(useful, goal, size, {}, steps, exact)
         except _TooLong:
             return greedy, False
-        if found is not None:
-            order = {descriptor: place for place, (descriptor, _) in enumerate(masks)}
-            return tuple(sorted(found, key=order.__getitem__)), True
+        if solution is not None:
+            order = {descriptor: position for position, (descriptor, _) in enumerate(masks)}
+            return tuple(sorted(solution, key=order.__getitem__)), True
     return greedy, True
 
 
@@ -237,7 +233,7 @@ def _search(
     largest = max((mask & goal).bit_count() for _, mask in useful)
     if size * largest < goal.bit_count() or failed.get(goal, -1) >= size:
         return None
-    steps[0] -= 1
+    steps[0] -= goal.bit_count() * len(useful)
     if not exact and steps[0] < 0:
         raise _TooLong
     # Whatever is chosen, something must exclude the object that the fewest exclude.
@@ -245,9 +241,9 @@ def _search(
     rarest = min(bits, key=lambda bit: sum(bool(mask & bit) for _, mask in useful))
     for descriptor, mask in useful:
         if mask & rarest:
-            rest = _search(useful, goal & ~mask, size - 1, failed, steps, exact)
-            if rest is not None:
-                return [descriptor, *rest]
+            completion = _search(useful, goal & ~mask, size - 1, failed, steps, exact)
+            if completion is not None:
+                return [descriptor, *completion]
     failed[goal] = size
     return None
 

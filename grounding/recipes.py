@@ -55,9 +55,13 @@ class RecipeResult:
     """What a recipe came to.
 
     Example:
+        >>> from mmreason.grounding import Box
         >>> tube = Tube.from_boxes([1.0], [Box(0, 0, 8, 8)], id="1")
         >>> result = RecipeResult(
-        ...     tubes=(tube,), choice=Choice(ids=("1",)), times_s=np.array([0.0, 1.0])
+        ...     tubes=(tube,),
+        ...     choice=Choice(ids=("1",)),
+        ...     times_s=np.array([0.0, 1.0]),
+        ...     looked=np.ones(2, bool),
         ... )
         >>> result.chosen[0].present.tolist()
         [False, True]
@@ -68,9 +72,11 @@ class RecipeResult:
     choice: Choice | None = None
     """None where nobody was asked to choose."""
     times_s: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    """float64 (n,): presentation times of all frames that were looked at."""
+    """float64 (n,): presentation times of all frames that were tracked over, rising."""
+    looked: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    """bool (n,): whether somebody looked for objects in that frame; see `TrackedVideo.looked`."""
     frames_used: int = 0
-    """How many frames were looked at, those for the chooser included."""
+    """How many frames were read, those for the chooser included."""
     notes: tuple[Issue, ...] = ()
     """What failed or was left out."""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -79,11 +85,13 @@ class RecipeResult:
     @property
     def chosen(self) -> tuple[Tube, ...]:
         """The chosen tubes, best first, over all of `times_s`: absence before and after is
-        explicit."""
+        explicit, and observed where somebody looked."""
         if self.choice is None:
             return ()
         by_id = {tube.id: tube for tube in self.tubes}
-        return tuple(_spread(by_id[id], self.times_s) for id in self.choice.ids if id in by_id)
+        return tuple(
+            _spread(by_id[id], self.times_s, self.looked) for id in self.choice.ids if id in by_id
+        )
 
 
 def detect_track_choose(
@@ -119,10 +127,15 @@ def detect_track_choose(
     tracked = track_in_windows(
         video, times_s, track_window, most_frames=most_frames, overlap_s=overlap_s
     )
+    # A tracker of boxes cannot tell a frame without any from one that nobody looked at.
+    looked = tracked.looked | np.isin(tracked.times_s, list(looks.looked_s))
+    tracked = replace(tracked, looked=looked)
     settings = {
         "recipe": "detect, track, choose",
         "detector": detector.name,
+        "detector_settings": _settings_of(detector),
         "tracker": tracker.name,
+        "tracker_settings": _settings_of(tracker),
         "phrase": phrase,
         "redetect_s": redetect_s,
         "overlap_s": overlap_s,
@@ -160,6 +173,7 @@ def concept_masks_choose(
     settings = {
         "recipe": "concept masks, choose",
         "tracker": tracker.name,
+        "tracker_settings": _settings_of(tracker),
         "phrase": phrase,
         "overlap_s": overlap_s,
     }
@@ -200,6 +214,7 @@ def seed_and_propagate(
     settings = {
         "recipe": "seed and propagate",
         "tracker": tracker.name,
+        "tracker_settings": _settings_of(tracker),
         "seed_time_s": seed_time_s,
         "seeds_px": [list(seed.box.xyxy) for seed in seeds],
         "overlap_s": overlap_s,
@@ -208,6 +223,7 @@ def seed_and_propagate(
         tubes=tracked.tubes,
         choice=Choice(ids=ids, reason="carried from the seed"),
         times_s=tracked.times_s,
+        looked=tracked.looked,
         frames_used=len(tracked.times_s),
         notes=(*tracked.notes, *notes),
         settings=settings,
@@ -221,10 +237,13 @@ class _Looks:
     detector: Detector
     phrase: str
     every_s: float
+    looked_s: set[float] = field(default_factory=set)
+    """Times of the frames that were looked at so far."""
 
     def detect(self, frames: FrameBatch) -> list[tuple[Detection, ...]]:
         """One row a frame; empty where nobody looked."""
         if self.every_s <= 0:
+            self.looked_s.update(frames.times_s.tolist())
             return self.detector.detect(frames, self.phrase)
         # By the clock of the video, so that windows look at the same frames.
         ticks = np.floor(frames.times_s / self.every_s + 1e-6)
@@ -232,6 +251,7 @@ class _Looks:
         looked = FrameBatch(
             pixels=frames.pixels[rows], times_s=frames.times_s[rows], exact=frames.exact[rows]
         )
+        self.looked_s.update(looked.times_s.tolist())
         detections: list[tuple[Detection, ...]] = [()] * len(frames)
         for row, found in zip(
             rows.tolist(), self.detector.detect(looked, self.phrase), strict=True
@@ -260,6 +280,7 @@ def _choose(
     result = RecipeResult(
         tubes=tracked.tubes,
         times_s=tracked.times_s,
+        looked=tracked.looked,
         frames_used=len(tracked.times_s),
         notes=tuple(notes),
         settings=settings,
@@ -294,9 +315,10 @@ def choose_key_times(times_s: np.ndarray, tubes: Sequence[Tube], count: int) -> 
     it does not show the middle of its own time, and the rest spread evenly.
 
     Example:
+        >>> from mmreason.grounding import Box
         >>> tubes = [Tube.from_boxes([3.0], [Box(0, 0, 8, 8)])]
         >>> choose_key_times(np.arange(5.0), tubes, 3).tolist()
-        [0.0, 3.0, 4.0]
+        [0.0, 1.0, 3.0]
     """
     chosen = [choose_key_frame(times_s, tubes)]
     for tube in tubes:
@@ -333,11 +355,12 @@ def _find_seeds(
     return tuple(ids), notes
 
 
-def _spread(tube: Tube, times_s: np.ndarray) -> Tube:
-    """`tube` over all of `times_s`; where it has no time the object was looked for and absent."""
+def _spread(tube: Tube, times_s: np.ndarray, looked: np.ndarray) -> Tube:
+    """`tube` over all of `times_s`; where it has no time the object is absent, which somebody saw
+    where they `looked`."""
     at = np.searchsorted(times_s, tube.times_s)
     count = len(times_s)
-    boxes_px, present, observed = np.zeros((count, 4)), np.zeros(count, bool), np.ones(count, bool)
+    boxes_px, present, observed = np.zeros((count, 4)), np.zeros(count, bool), looked.copy()
     boxes_px[at], present[at], observed[at] = tube.boxes_px, tube.present, tube.observed
     scores = None
     if tube.scores is not None:
@@ -351,6 +374,11 @@ def _spread(tube: Tube, times_s: np.ndarray) -> Tube:
         tube, times_s=times_s, boxes_px=boxes_px, present=present, observed=observed,
         scores=scores, masks=masks,
     )  # fmt: skip
+
+
+def _settings_of(part: object) -> dict[str, Any]:
+    """Thresholds and the like, of parts that tell them."""
+    return dict(getattr(part, "settings", {}))
 
 
 def _checked_phrase(phrase: str) -> str:

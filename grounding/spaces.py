@@ -1,8 +1,8 @@
 """From one frame of numbers to another and back: resized, letterboxed, cropped, turned, flipped.
 
-    seen = Transform.crop((640, 480), Box(100, 0, 420, 320))
-    seen = seen.then(Transform.resize(seen.to_size, (1000, 1000)))
-    seen.inverse().apply(Box(0, 0, 500, 500))       # in the original again
+    to_seen = Transform.crop((640, 480), Box(100, 0, 420, 320))
+    to_seen = seen.then(Transform.resize(to_seen.to_size, (1000, 1000)))
+    to_seen.inverse().apply(Box(0, 0, 500, 500))       # in the original again
 
 Scales and shifts are fractions, so that a transform and its inverse compose to exactly nothing.
 Coordinates are continuous: the frame goes from 0 to its width, pixel 0 from 0 to 1.

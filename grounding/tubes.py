@@ -120,23 +120,23 @@ class Tube:
             >>> half.at(0.5), bool(half.observed[0])
             (Box(x1_px=2.0, y1_px=0.0, x2_px=10.0, y2_px=8.0), False)
         """
-        wanted_s = np.asarray(times_s, np.float64).reshape(-1)
-        n, m = len(self), len(wanted_s)
+        asked_s = np.asarray(times_s, np.float64).reshape(-1)
+        n, m = len(self), len(asked_s)
         if not n:
             return Tube.from_boxes(
-                wanted_s.tolist(), [None] * m, observed=[False] * m, id=self.id, label=self.label
+                asked_s.tolist(), [None] * m, observed=[False] * m, id=self.id, label=self.label
             )
-        after = np.clip(np.searchsorted(self.times_s, wanted_s), 0, n - 1)
+        after = np.clip(np.searchsorted(self.times_s, asked_s), 0, n - 1)
         before = np.clip(after - 1, 0, n - 1)
-        to_after = np.abs(self.times_s[after] - wanted_s)
-        to_before = np.abs(self.times_s[before] - wanted_s)
+        to_after = np.abs(self.times_s[after] - asked_s)
+        to_before = np.abs(self.times_s[before] - asked_s)
         nearest = np.where(to_after <= to_before, after, before)
-        is_own = np.abs(self.times_s[nearest] - wanted_s) <= _SAME_TIME_S
+        is_own = np.abs(self.times_s[nearest] - asked_s) <= _SAME_TIME_S
         gap_s = self.times_s[after] - self.times_s[before]
         is_between = (
             ~is_own
-            & (self.times_s[before] < wanted_s)
-            & (wanted_s < self.times_s[after])
+            & (self.times_s[before] < asked_s)
+            & (asked_s < self.times_s[after])
             & self.present[before]
             & self.present[after]
             & (gap_s <= max_gap_s + _SAME_TIME_S)
@@ -156,7 +156,7 @@ class Tube:
                 for index, is_same in zip(nearest, is_own, strict=True)
             )
         return Tube(
-            times_s=wanted_s,
+            times_s=asked_s,
             boxes_px=boxes_px,
             present=np.where(is_own, self.present[nearest], is_between),
             observed=np.where(is_own, self.observed[nearest], False),

@@ -363,7 +363,7 @@ class Reasoner:
         request = GroundRequest(
             expression, want, span, at, fps, max_targets, grounder, budget or Budget()
         )
-        return ground_input(self.model, self.memory, video_or_image, request)
+        return ground_input(self.roles, self.memory, video_or_image, request)
 
     def _run(
         self, question: Question, subtitles: SubtitleChoice, budget: Budget, seed: int

@@ -59,6 +59,17 @@ class ScriptedDetector:
     def name(self) -> str:
         return "scripted"
 
+    @property
+    def settings(self) -> dict[str, float]:
+        """Its rates and its seed."""
+        return {
+            "miss_rate": self.miss_rate,
+            "false_rate": self.false_rate,
+            "unsure_rate": self.unsure_rate,
+            "jitter": self.jitter,
+            "seed": self.seed,
+        }
+
     def detect(self, frames: FrameBatch, phrase: str) -> list[tuple[Detection, ...]]:
         """See `Detector.detect`."""
         words = set(phrase.lower().split()) - _WORDS_OF_ALL

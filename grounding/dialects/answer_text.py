@@ -18,10 +18,16 @@ _ANSWER = re.compile(r"<(/?)answer>", re.IGNORECASE)
 _FENCE = re.compile(r"```")
 _BETWEEN_ITEMS = re.compile(r"[\s,;]*(?:(?:[-*•]|\d{1,3}[.)])\s*)?")
 """Between values that belong to one list: commas, line ends, the signs of a list in prose."""
+_SEEN = (
+    "present|visible|shown|there|found|find|exist|see|seen|appear|locate|located|detect|detected"
+)
+_NOT = r"(?:\bnot|n['\u2019]t|\bcannot)"
 _REFUSAL = re.compile(
     r"^\W*(?:none|null|nothing|no|n/a)\W*$|\bthere (?:is|are|was|were) (?:no|none|nothing)\b"
-    r"|\bno such\b"
-    r"|\b(?:not|n't) (?:present|visible|shown|there|in the|be found|find|exist|see)\b|\bnot there\b"
+    r"|\bthere (?:isn|aren|wasn|weren)['\u2019]t\b|\bno such\b"
+    r"|\bno (?:\w+ ){1,6}(?:visible|found|present|shown|seen|detected)\b"
+    rf"|{_NOT} (?:be )?(?:{_SEEN})\b"
+    rf"|{_NOT} in (?:the|this) (?:image|picture|photo|frame|scene|video|clip)\b"
     r"|\boutside my world\b",
     re.IGNORECASE,
 )

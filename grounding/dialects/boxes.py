@@ -78,7 +78,7 @@ def parse_boxes(
         >>> [str(issue) for issue in reading.issues]
         ['JSON mended: single quotes']
     """
-    seen = seen_transform(size_px, seen_size_px, transform)
+    to_seen = seen_transform(size_px, seen_size_px, transform)
     notation = NOTATIONS[dialect]
     shape = RowShape(count=4, y_first=notation.y_first, xywh=layout == "xywh")
     issues: list[Issue] = []
@@ -87,8 +87,8 @@ def parse_boxes(
         issues.append(Issue("no_box", f"dialect {dialect} writes points, not boxes"))
         answer.rows.clear()
     note_unknown_size(answer.rows, dialect, seen_size_px, transform, issues)
-    read_as = check_scale(answer.rows, dialect, seen.to_size, issues, switch=scale == "auto")
-    placed = _place(answer.rows, read_as, seen, issues)
+    read_as = check_scale(answer.rows, dialect, to_seen.to_size, issues, switch=scale == "auto")
+    placed = _place(answer.rows, read_as, to_seen, issues)
     taken = pick_items(placed, [item.row.score for item in placed], pick, issues)
     targets = tuple(
         Target(
@@ -100,7 +100,7 @@ def parse_boxes(
         for item in taken
     )
     return finish_grounding(
-        targets, answer, issues, text=text, size_px=size_px, transform=seen, strict=strict
+        targets, answer, issues, text=text, size_px=size_px, transform=to_seen, strict=strict
     )
 
 
@@ -153,41 +153,41 @@ def check_scale(
     return read_as
 
 
-def place_box(corners: np.ndarray, row: Row, seen: Transform, issues: list[Issue]) -> Box | None:
+def place_box(corners: np.ndarray, row: Row, to_seen: Transform, issues: list[Issue]) -> Box | None:
     """The box in the original frame of the corners (4,) in the frame as seen; None, with its
     complaint, where it has no area or lies mostly outside."""
     numbers = f"{[float(f'{value:g}') for value in row.numbers]}"
     x1, y1, x2, y2 = (float(value) for value in corners)
     if x1 > x2 or y1 > y2:
         issues.append(Issue("swapped_corners", f"corners were swapped: {numbers}"))
-    shown = Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+    seen_box = Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
     # A little over the edge is rounding and clipped; mostly outside is a wrong scale.
-    inside = shown.clip(*seen.to_size)
-    box = seen.inverse().apply(inside).clip(*seen.from_size)
-    if shown.area_px2 > 0 and inside.area_px2 < shown.area_px2 / 2:
+    inside = seen_box.clip(*to_seen.to_size)
+    box = to_seen.inverse().apply(inside).clip(*to_seen.from_size)
+    if seen_box.area_px2 > 0 and inside.area_px2 < seen_box.area_px2 / 2:
         issues.append(
             Issue("dropped_box", f"a box mostly outside the frame was dropped: {numbers}")
         )
         return None
-    if shown.area_px2 <= 0 or box.area_px2 <= 0:
+    if seen_box.area_px2 <= 0 or box.area_px2 <= 0:
         issues.append(Issue("dropped_box", f"a box without area was dropped: {numbers}"))
         return None
     # Less than this is the arithmetic: 999 of 999 is the edge, give or take a rounding.
-    if max(abs(a - b) for a, b in zip(inside.xyxy, shown.xyxy, strict=True)) > 1e-6:
+    if max(abs(a - b) for a, b in zip(inside.xyxy, seen_box.xyxy, strict=True)) > 1e-6:
         issues.append(Issue("clipped_box", f"a box was clipped to the frame: {numbers}"))
     return box
 
 
 def _place(
-    rows: Sequence[Row], dialect: Dialect, seen: Transform, issues: list[Issue]
+    rows: Sequence[Row], dialect: Dialect, to_seen: Transform, issues: list[Issue]
 ) -> list[_PlacedBox]:
     """Rows in the dialect's numbers to distinct boxes in original pixels."""
     if not rows:
         return []
     placed: list[_PlacedBox] = []
     numbers = np.array([row.numbers for row in rows])
-    for row, corners in zip(rows, from_numbers(numbers, dialect, seen.to_size), strict=True):
-        box = place_box(corners, row, seen, issues)
+    for row, corners in zip(rows, from_numbers(numbers, dialect, to_seen.to_size), strict=True):
+        box = place_box(corners, row, to_seen, issues)
         if box is None:
             continue
         if any(iou(box, other.box) > SAME_BOX_IOU for other in placed):

@@ -100,11 +100,11 @@ def _find_all(
         if reading.rows or reading.issues or reading.says_none:
             reading.issues |= dict.fromkeys(value.issues)
             finds.append(_Find(value.start, value.rule, reading, _is_flat(value), value.fence))
-    rest, position = [], 0
+    unread, position = [], 0
     for value in values:
-        rest += [body[position : value.start], " " * (value.end - value.start)]
+        unread += [body[position : value.start], " " * (value.end - value.start)]
         position = value.end
-    body = "".join([*rest, body[position:]])
+    body = "".join([*unread, body[position:]])
     finds += [
         _Find(find.start, find.rule, find.reading, is_row=True)
         for find in find_bracket_rows(body, shape)

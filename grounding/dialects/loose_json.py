@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MOST_DEPTH = 32
@@ -83,6 +83,8 @@ class _Reader:
     budget: int
     unclosed_from: int
     """No single quote from here on closes: looked for once, not again at each bracket."""
+    position: int = 0
+    """How far it came."""
     stack: list[_Container] = field(default_factory=list)
     repairs: dict[str, None] = field(default_factory=dict)
     """In order, each once."""
@@ -90,6 +92,7 @@ class _Reader:
     def read(self, start: int) -> LooseValue:
         position = start
         while position < len(self.text):
+            self.position = position
             token = None
             if self.text[position] != "'" or position < self.unclosed_from:
                 token = _TOKEN.match(self.text, position)
@@ -228,6 +231,7 @@ def find_loose_values(text: str) -> tuple[list[LooseValue], bool]:
     """
     values: list[LooseValue] = []
     budget, offset, unclosed_from = MOST_READINGS * len(text) + 1000, 0, len(text)
+    broken_to = 0
     while (opening := _OPENING.search(text, offset)) is not None:
         reader = _Reader(text, budget, unclosed_from)
         try:
@@ -241,7 +245,11 @@ def find_loose_values(text: str) -> tuple[list[LooseValue], bool]:
         # Nothing complete in what was cut off: there may be something behind its first bracket.
         if value is None or (value.is_cut and not value.value):
             offset = opening.start() + 1
+            broken_to = max(broken_to, reader.position)
             continue
+        if value.start < broken_to:
+            around = "what stands around it is unreadable"
+            value = replace(value, repairs=(*value.repairs, around))
         values.append(value)
         offset = value.end
     return values, True

@@ -33,7 +33,7 @@ def parse_points(
         >>> [target.point_px for target in parse_points(tag, Dialect.MOLMO, (640, 360)).targets]
         [(64.0, 180.0)]
     """
-    seen = seen_transform(size_px, seen_size_px, transform)
+    to_seen = seen_transform(size_px, seen_size_px, transform)
     notation = NOTATIONS[dialect]
     shape = RowShape(count=2, y_first=notation.y_first)
     issues: list[Issue] = []
@@ -42,12 +42,14 @@ def parse_points(
         issues.append(Issue("no_box", f"dialect {dialect} writes boxes, not points"))
         answer.rows.clear()
     note_unknown_size(answer.rows, dialect, seen_size_px, transform, issues)
-    check_scale(answer.rows, dialect, seen.to_size, issues, switch=False)
+    check_scale(answer.rows, dialect, to_seen.to_size, issues, switch=False)
     targets: list[Target] = []
     if answer.rows:
         numbers = np.array([row.numbers for row in answer.rows])
-        shown = from_numbers(numbers, dialect, seen.to_size)
-        for row, (x, y) in zip(answer.rows, seen.inverse().apply_points(shown), strict=True):
+        seen_points = from_numbers(numbers, dialect, to_seen.to_size)
+        for row, (x, y) in zip(
+            answer.rows, to_seen.inverse().apply_points(seen_points), strict=True
+        ):
             inside = (min(max(x, 0.0), size_px[0]), min(max(y, 0.0), size_px[1]))
             # Less than this is the arithmetic, as at the edge of 999 of 999.
             if max(abs(x - inside[0]), abs(y - inside[1])) > 1e-6:
@@ -65,5 +67,5 @@ def parse_points(
             )
     picked = tuple(pick_items(targets, [target.score for target in targets], pick, issues))
     return finish_grounding(
-        picked, answer, issues, text=text, size_px=size_px, transform=seen, strict=strict
+        picked, answer, issues, text=text, size_px=size_px, transform=to_seen, strict=strict
     )

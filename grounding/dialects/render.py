@@ -149,10 +149,10 @@ def _numbers(
     seen_size_px: Size | None,
     transform: Transform | None,
 ) -> np.ndarray:
-    seen = seen_transform(size_px, seen_size_px, transform)
+    to_seen = seen_transform(size_px, seen_size_px, transform)
     array = np.asarray(rows, np.float64)
-    shown = seen.apply_boxes(array) if array.shape[1] == 4 else seen.apply_points(array)
-    return to_numbers(shown, dialect, seen.to_size, rounding="nearest")
+    seen_rows = to_seen.apply_boxes(array) if array.shape[1] == 4 else to_seen.apply_points(array)
+    return to_numbers(seen_rows, dialect, to_seen.to_size, rounding="nearest")
 
 
 def _json_row(row: np.ndarray, notation: BoxNotation) -> list[float]:

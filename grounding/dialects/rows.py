@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmreason.grounding.dialects.answer_text import says_none
 from mmreason.grounding.results import Issue, IssueKind
 
 ROW_LIMIT = 100
@@ -39,12 +40,14 @@ _XYWH_KEYS = ("bboxxywh", "boxxywh", "xywh")
 _POINT_KEYS = ("point2d", "point", "points", "coordinates", "coords")
 _NEST_KEYS = ("predictions", "results", "objects", "detections", "answer")
 _LABEL_KEYS = ("label", "name", "text", "description")
+_PRESENCE_KEYS = ("found", "present", "visible", "exists")
 _SCORE_KEYS = ("score", "confidence", "conf", "probability")
 _BOX_CORNERS = (
     ("x1", "y1", "x2", "y2"),
     ("xmin", "ymin", "xmax", "ymax"),
     ("left", "top", "right", "bottom"),
 )
+_CORNER_PAIRS = (("topleft", "bottomright"), ("upperleft", "lowerright"))
 _XYWH_CORNERS = (("x", "y", "w", "h"), ("x", "y", "width", "height"))
 
 
@@ -138,6 +141,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _may_hold_row(item: Any) -> bool:
+    return isinstance(item, dict | list) or item is None or _is_number(item)
+
+
 def _letters(key: str) -> str:
     return re.sub(r"[^a-z0-9]", "", key[:40].lower())
 
@@ -163,6 +170,9 @@ class _Walk:
         elif isinstance(value, list):
             # An empty list says that nothing is there.
             self.reading.says_none = self.reading.says_none or not value
+            if any(map(_is_number, value)):
+                name = self.shape.name
+                self.reading.note("dropped_box", f"a {name} with something else than numbers")
             for item in value:
                 if isinstance(item, dict | list):
                     self.walk(item, context, depth=depth + 1, xywh=xywh)
@@ -186,25 +196,31 @@ class _Walk:
         context = Row((), label, float(score) if is_score and score is not None else outer.score)
         if self._add_named_corners(by_letters, context):
             return
+        if any(by_letters.get(name) is False for name in _PRESENCE_KEYS):
+            self.reading.says_none = True
         key = next((key for key in self.shape.keys if key in by_letters), None)
         nests = [by_letters[nest] for nest in _NEST_KEYS if nest in by_letters]
-        if key is not None:
+        if key is not None and not self._add_columns(by_letters[key], by_letters, context):
             self._walk_member(key, by_letters[key], context, depth)
             nests = [nest for nest in nests if nest]
         for nest in nests:
             # {"bbox_2d": null} is how several models say that they see no such thing.
-            if nest is None:
+            if nest is None or (isinstance(nest, str) and says_none(nest)):
                 self.reading.says_none = True
             else:
                 self.walk(nest, context, depth=depth + 1)
         if key is None and not nests:
             for name, item in value.items():
                 if isinstance(item, dict | list) and item:
-                    self.walk(item, Row((), label or name, context.score), depth=depth + 1)
+                    # {"dog": [...]} names its box; numbers are seconds or ids.
+                    named = label or ("" if _is_number(name) else name)
+                    self.walk(item, Row((), named, context.score), depth=depth + 1)
 
     def _walk_member(self, key: str, value: Any, context: Row, depth: int) -> None:
-        if value is None:
+        if value is None or (isinstance(value, str) and says_none(value)):
             self.reading.says_none = True
+        elif isinstance(value, list) and value and not any(map(_may_hold_row, value)):
+            self.reading.note("dropped_box", f"{key} holds no numbers: {str(value)[:40]}")
         elif isinstance(value, dict | list):
             self.walk(value, context, depth=depth + 1, xywh=key in _XYWH_KEYS)
         elif isinstance(value, str) and _NUMBERS_ONLY.fullmatch(value[:400]):
@@ -213,6 +229,22 @@ class _Walk:
             add_row(numbers, self.shape, self.reading, context, xywh=key in _XYWH_KEYS)
         else:
             self.reading.note("dropped_box", f"{key} is no list of numbers: {str(value)[:40]!r}")
+
+    def _add_columns(self, value: Any, members: Mapping[str, Any], context: Row) -> bool:
+        """`{"boxes": [...], "labels": [...], "scores": [...]}`: one entry a box in each."""
+        columns = [members.get("labels"), members.get("scores")]
+        if not isinstance(value, list) or not any(isinstance(column, list) for column in columns):
+            return False
+        labels, scores = (
+            column if isinstance(column, list) and len(column) == len(value) else None
+            for column in columns
+        )
+        for index, item in enumerate(value):
+            label = context.label if labels is None else str(labels[index])
+            score = scores[index] if scores is not None else context.score
+            is_score = isinstance(score, float | int) and 0 <= score <= 1
+            self.walk(item, Row((), label, score if is_score else None), depth=1)
+        return bool(value)
 
     def _add_named_corners(self, members: Mapping[str, Any], context: Row) -> bool:
         """Corners with names say which is x and which is a width; the dialect's order is not
@@ -227,4 +259,9 @@ class _Walk:
             plain = RowShape(count=self.shape.count)
             add_row(values, plain, self.reading, context, xywh=names in _XYWH_CORNERS)
             return True
+        for first, last in _CORNER_PAIRS if self.shape.count == 4 else ():
+            pair = [members.get(first), members.get(last)]
+            if self._is_pair_of_corners(pair):
+                self.walk(pair, context, depth=1)
+                return True
         return False

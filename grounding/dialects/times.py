@@ -88,7 +88,7 @@ def parse_spans(text: str, *, duration_s: float | None = None, strict: bool = Fa
     answer, spans, complaints = _read_spans(body, issues)
     issues += complaints
     answer.has_complaints = bool(complaints)
-    kept: list[Span] = []
+    distinct: list[Span] = []
     for span in spans[:SPAN_LIMIT]:
         clipped = span
         if duration_s is not None and span.end_s > duration_s:
@@ -97,11 +97,11 @@ def parse_spans(text: str, *, duration_s: float | None = None, strict: bool = Fa
                 continue
             issues.append(Issue("dropped_span", f"a span was cut at the end, {duration_s:g} s"))
             clipped = Span(span.start_s, duration_s)
-        if clipped not in kept:
-            kept.append(clipped)
+        if clipped not in distinct:
+            distinct.append(clipped)
     if len(spans) > SPAN_LIMIT:
         issues.append(Issue("cut", f"only the first {SPAN_LIMIT} spans were read"))
-    targets = tuple(Target(span=span) for span in kept)
+    targets = tuple(Target(span=span) for span in distinct)
     return finish_grounding(targets, answer, issues, text=text, strict=strict)
 
 

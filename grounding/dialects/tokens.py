@@ -40,6 +40,10 @@ _PAIRS = re.compile(
 _IN_BRACKETS = re.compile(
     rf"\(\s{{0,9}}({NUMBER}(?:\s{{0,9}},\s{{0,9}}{NUMBER}){{1,9}})\s{{0,9}}\)"
 )
+_BARE = re.compile(
+    rf"(?:\w{{1,20}}\s{{0,3}}[:=])?\s{{0,9}}({NUMBER}(?:(?:\s{{0,9}},\s{{0,9}}|\s{{1,9}}){NUMBER}){{1,4}})\.?"
+)
+"""A whole answer of numbers without brackets."""
 _OF_OTHERS: tuple[tuple[str, tuple[Form, ...], str], ...] = (
     ("<loc_...>", ("loc_",), r"<loc_[0-9]"),
     ("<loc....>", ("loc",), r"<loc[0-9]"),
@@ -86,6 +90,11 @@ def find_bracket_rows(body: str, shape: RowShape) -> list[TokenFind]:
         # Brackets around two or three numbers are prose where boxes are looked for.
         if len(values) >= shape.count:
             finds.append(_find(match.start(), match.end(), "rows", [values], shape))
+    bare = None if finds else _BARE.fullmatch(body.strip())
+    if bare is not None:
+        find = _find(0, len(body), "rows", [_NUMBER.findall(bare[1])], shape)
+        find.reading.note("repaired", "numbers without brackets")
+        finds.append(find)
     return sorted(finds, key=lambda find: find.start)
 
 
@@ -179,11 +188,13 @@ def _in_runs(body: str, form: Form, shape: RowShape) -> Iterator[TokenFind]:
     for index, run in enumerate(runs):
         if form == "loc":
             end = runs[index + 1].start() if index + 1 < len(runs) else len(body)
-            words = re.split(r"[;\n]", body[run.end() : min(end, run.end() + 200)], maxsplit=1)[0]
+            label_text = re.split(
+                r"[;\n]", body[run.end() : min(end, run.end() + 200)], maxsplit=1
+            )[0]
         else:
             start = max(runs[index - 1].end() if index else 0, run.start() - 200)
-            words = re.split(r"[;\n]", body[start : run.start()])[-1]
-        yield _run(run, form, shape, " ".join(words.split()))
+            label_text = re.split(r"[;\n]", body[start : run.start()])[-1]
+        yield _run(run, form, shape, " ".join(label_text.split()))
 
 
 def _run(run: re.Match[str], form: Form, shape: RowShape, label: str) -> TokenFind:

@@ -97,7 +97,7 @@ def parse_tubes(
         >>> target.span, target.tube.at(10.0)
         (Span(start_s=9.0, end_s=10.0), Box(x1_px=0.0, y1_px=0.0, x2_px=320.0, y2_px=216.0))
     """
-    seen = seen_transform(size_px, seen_size_px, transform)
+    to_seen = seen_transform(size_px, seen_size_px, transform)
     shape = RowShape(count=4, y_first=NOTATIONS[dialect].y_first)
     issues: list[Issue] = []
     body = answer_body(text, issues)
@@ -107,16 +107,16 @@ def parse_tubes(
     rows = [s.row for track in reading.tracks.values() for s in track.sightings if s.row]
     answer.rows = rows
     note_unknown_size(rows, dialect, seen_size_px, transform, issues)
-    check_scale(rows, dialect, seen.to_size, issues, switch=False)
+    check_scale(rows, dialect, to_seen.to_size, issues, switch=False)
     targets: list[Target] = []
     for (track_id, label), track in reading.tracks.items():
-        tube = _tube(track, track_id, dialect, seen, times_s, issues)
+        tube = _tube(track, track_id, dialect, to_seen, times_s, issues)
         if tube is None:
             continue
         targets.append(Target(tube=tube, label=label, span=track.span))
         _check_span(track, tube, issues)
     return finish_grounding(
-        tuple(targets), answer, issues, text=text, size_px=size_px, transform=seen, strict=strict
+        tuple(targets), answer, issues, text=text, size_px=size_px, transform=to_seen, strict=strict
     )
 
 
@@ -243,7 +243,7 @@ def _tube(
     track: _Track,
     track_id: str,
     dialect: Dialect,
-    seen: Transform,
+    to_seen: Transform,
     times_s: Sequence[float] | None,
     issues: list[Issue],
 ) -> Tube | None:
@@ -256,8 +256,8 @@ def _tube(
         box = None
         if sighting.row is not None:
             numbers = np.array([sighting.row.numbers])
-            corners = from_numbers(numbers, dialect, seen.to_size)[0]
-            box = place_box(corners, sighting.row, seen, issues)
+            corners = from_numbers(numbers, dialect, to_seen.to_size)[0]
+            box = place_box(corners, sighting.row, to_seen, issues)
             if box is None:
                 continue
         if at_times.get(time_s) is not None:

@@ -168,11 +168,11 @@ def _fill(
     along = np.arange(left, right) - columns[0] if is_row else np.arange(top, bottom) - rows[0]
     # Counted from the uncut edge: dashes do not move while a box leaves the picture.
     inked = along // dash_px % 2 == 0
-    part = pixels[top:bottom, left:right]
+    stripe = pixels[top:bottom, left:right]
     if is_row:
-        part[:, inked] = colour
+        stripe[:, inked] = colour
     else:
-        part[inked] = colour
+        stripe[inked] = colour
 
 
 def _draw_label(pixels: np.ndarray, box: Box, text: str, colour: Colour) -> None:
@@ -184,12 +184,12 @@ def _draw_label(pixels: np.ndarray, box: Box, text: str, colour: Colour) -> None
     top = round(box.y1_px) - label_height
     top = top if top >= 0 else max(0, round(box.y1_px))
     left = min(max(0, round(box.x1_px)), max(0, width - label_width))
-    part = pixels[top : top + label_height, left : left + label_width]
-    shade = glyphs[: part.shape[0], : part.shape[1], None] / 255.0
+    ground_pixels = pixels[top : top + label_height, left : left + label_width]
+    shade = glyphs[: ground_pixels.shape[0], : ground_pixels.shape[1], None] / 255.0
     ground = np.array(colour, np.float64)
     # Dark letters on light grounds: brightness as the eye weighs it (BT.709).
     ink = 0.0 if ground @ (0.2126, 0.7152, 0.0722) > 150 else 255.0
-    part[:] = (ground * (1 - shade) + ink * shade).round().astype(np.uint8)
+    ground_pixels[:] = (ground * (1 - shade) + ink * shade).round().astype(np.uint8)
 
 
 @lru_cache(maxsize=256)

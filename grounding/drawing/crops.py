@@ -46,11 +46,11 @@ def crop_times(tube: Tube, most: int) -> list[int]:
         >>> crop_times(tube, 2)
         [0, 3]
     """
-    seen = np.flatnonzero(tube.present & tube.observed)
-    seen = seen if len(seen) else np.flatnonzero(tube.present)
-    if len(seen) > most:
-        seen = seen[np.linspace(0, len(seen) - 1, most).round().astype(int)]
-    return seen.tolist()
+    indices = np.flatnonzero(tube.present & tube.observed)
+    indices = indices if len(indices) else np.flatnonzero(tube.present)
+    if len(indices) > most:
+        indices = indices[np.linspace(0, len(indices) - 1, most).round().astype(int)]
+    return indices.tolist()
 
 
 def cut_crops(video: FrameSource, tube: Tube, *, most: int, colour: Colour) -> tuple[Crop, ...]:
@@ -62,9 +62,9 @@ def cut_crops(video: FrameSource, tube: Tube, *, most: int, colour: Colour) -> t
         batch = video.frames_at([float(tube.times_s[index])])
         box = Box(*(float(value) for value in tube.boxes_px[index]))
         is_observed = bool(tube.observed[index])
-        part = _cut(batch.pixels[0], box, colour, is_dashed=not is_observed)
-        if part is not None:
-            jpeg = jpeg_bytes(part, max_width_px=_MOST_WIDTH_PX)
+        cut = _cut(batch.pixels[0], box, colour, is_dashed=not is_observed)
+        if cut is not None:
+            jpeg = jpeg_bytes(cut, max_width_px=_MOST_WIDTH_PX)
             crops.append(Crop(time_s=float(batch.times_s[0]), jpeg=jpeg, observed=is_observed))
     return tuple(crops)
 
@@ -74,15 +74,15 @@ def cut_box(
 ) -> tuple[Crop, ...]:
     """A crop of each box in the frame at `time_s`. Raises VideoError."""
     batch = video.frames_at([time_s])
-    parts = [_cut(batch.pixels[0], box, colour, is_dashed=False) for box in boxes]
+    cuts = [_cut(batch.pixels[0], box, colour, is_dashed=False) for box in boxes]
     return tuple(
         Crop(
             time_s=float(batch.times_s[0]),
-            jpeg=jpeg_bytes(part, max_width_px=_MOST_WIDTH_PX),
+            jpeg=jpeg_bytes(cut, max_width_px=_MOST_WIDTH_PX),
             observed=True,
         )
-        for part in parts
-        if part is not None
+        for cut in cuts
+        if cut is not None
     )
 
 
@@ -91,10 +91,10 @@ def draw_paths(
 ) -> Crop | None:
     """The frame in the middle of what is seen of the first tube, with all tubes that are to be seen
     then and the paths of all. None where the first is never to be seen. Raises VideoError."""
-    seen = np.flatnonzero(tubes[0].present)
-    if not len(seen):
+    present = np.flatnonzero(tubes[0].present)
+    if not len(present):
         return None
-    middle = int(seen[len(seen) // 2])
+    middle = int(present[len(present) // 2])
     batch = video.frames_at([float(tubes[0].times_s[middle])])
     pixels, time_s = batch.pixels[0].copy(), float(batch.times_s[0])
     for tube, colour in zip(tubes, colours, strict=True):
@@ -140,9 +140,9 @@ def _cut(pixels: np.ndarray, box: Box, colour: Colour, *, is_dashed: bool) -> np
     side = max(_LEAST_SIDE_PX, _MARGIN * max(box.x2_px - box.x1_px, box.y2_px - box.y1_px))
     left, right = _window((box.x1_px + box.x2_px) / 2, side, width)
     top, bottom = _window((box.y1_px + box.y2_px) / 2, side, height)
-    part = np.ascontiguousarray(pixels[top:bottom, left:right])
+    cut = np.ascontiguousarray(pixels[top:bottom, left:right])
     moved = Box(box.x1_px - left, box.y1_px - top, box.x2_px - left, box.y2_px - top)
-    return draw_boxes(part, [moved], colours=[colour], dashed=[is_dashed])
+    return draw_boxes(cut, [moved], colours=[colour], dashed=[is_dashed])
 
 
 def _window(middle_px: float, side_px: float, length_px: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmreason.grounding.drawing.boxes import BOX_COLOURS, Colour
 from mmreason.grounding.drawing.crops import Crop, cut_box, cut_crops, draw_paths
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _MOST_OBJECTS = 20
 """Targets, and rivals, that a page shows."""
-_TARGET_CROPS, _RIVAL_CROPS = 6, 3
+_TARGET_CROPS, _RIVAL_CROPS = 5, 3
 _STATUS_WORDS = {
     GroundingStatus.FOUND: "Found",
     GroundingStatus.NONE: "Not there",
@@ -138,14 +138,15 @@ def tube_fragment(tube: Tube) -> str:
         >>> "never to be seen" in tube_fragment(Tube.from_boxes([0.0], [None]))
         True
     """
-    target = Target(tube=tube, label=tube.label)
-    return grounding_fragment(
-        Grounding(
-            status=GroundingStatus.FOUND,
-            targets=(target,),
-            expression=" ".join(part for part in (tube.id, tube.label) if part) or "a tube",
-        )
-    )
+    from mmreason.viz.pages import render_fragment
+
+    # A tube by itself was not found by anybody: it has its name, and no status.
+    name = " ".join(text for text in (tube.id, tube.label) if text) or "tube"
+    grounding = Grounding(status=GroundingStatus.FOUND, targets=(Target(tube=tube),))
+    values = _view(grounding, None)
+    (view,) = (replace(view, title=name) for view in values["objects"])
+    values |= {"status": name, "objects": [view], "heading": "Tube", "top": "h2", "sub": "h3"}
+    return render_fragment(_templates(), "tube_page.html", values, styles=("tube_style.html",))
 
 
 def _templates() -> Environment:
@@ -154,7 +155,7 @@ def _templates() -> Environment:
     return load_templates("mmreason.grounding", "drawing")
 
 
-def _view(grounding: Grounding, video: FrameSource | None) -> dict[str, object]:
+def _view(grounding: Grounding, video: FrameSource | None) -> dict[str, Any]:
     span = _whole_span(grounding, video)
     # Rivals have colours after those of targets, so that no two look the same side by side.
     targets = grounding.targets[:_MOST_OBJECTS]
@@ -184,6 +185,7 @@ def _view(grounding: Grounding, video: FrameSource | None) -> dict[str, object]:
         "size": "" if grounding.size_px is None else "{} x {} pixels".format(*grounding.size_px),
         "rationale": grounding.rationale,
         "objects": views,
+        "heading": "Targets and rivals" if len(views) > 1 else "Target",
         "has_timeline": any(view.has_tube for view in views),
         "ticks": [] if span is None else [(_percent(t, span), _tick(t)) for t in tick_times(span)],
         "hidden": hidden,
@@ -305,12 +307,12 @@ def _whole_span(grounding: Grounding, video: FrameSource | None) -> Span | None:
 
 def _bars(tube: Tube, span: Span) -> Iterable[_Bar]:
     for bar in presence_bars(tube, span):
-        words = "looked at" if bar.kind == "observed" else "filled in between two looks"
+        kind_text = "looked at" if bar.kind == "observed" else "filled in between two looks"
         yield _Bar(
             left_pct=_percent(bar.span.start_s, span),
             width_pct=round(100 * bar.span.duration_s / span.duration_s, 2),
             kind=bar.kind,
-            label=f"{bar.span}: {words}",
+            label=f"{bar.span}: {kind_text}",
         )
 
 
@@ -330,8 +332,8 @@ def _frames_words(tube: Tube) -> str:
     looked = int((tube.present & tube.observed).sum())
     filled = int((tube.present & ~tube.observed).sum())
     absent = len(tube) - looked - filled
-    parts = [(looked, "looked at"), (filled, "filled in"), (absent, "without it")]
-    return f"{len(tube):,} frames: " + ", ".join(f"{n:,} {words}" for n, words in parts if n)
+    counts = [(looked, "looked at"), (filled, "filled in"), (absent, "without it")]
+    return f"{len(tube):,} frames: " + ", ".join(f"{n:,} {kind}" for n, kind in counts if n)
 
 
 def _score_words(target: Target) -> str:

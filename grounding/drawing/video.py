@@ -108,7 +108,7 @@ def draw_video(
 
 
 def _label_of(tube: Tube) -> str:
-    return " ".join(part for part in (tube.id, tube.label) if part)
+    return " ".join(text for text in (tube.id, tube.label) if text)
 
 
 def _open_sound(video: Video) -> InputContainer | None:

@@ -31,7 +31,9 @@ from mmreason.grounding.look_alikes import (
     find_look_alikes,
 )
 
-_MOST_OBJECTS = 500
+BOOKKEEPING = frozenset({"track_id", "keyframe", "rotation"})
+"""Attributes that CVAT adds to every export: no one sees them in a picture."""
+MOST_OBJECTS = 500
 """Of one image: every pair is compared."""
 
 
@@ -91,8 +93,8 @@ def read_annotated_images(document: Any, source: str) -> Iterator[AnnotatedImage
         objects[key].append(item)
         expressions[key] += [(text, item.id) for text in texts]
     for number, (key, items) in enumerate(objects.items(), start=1):
-        if len(items) > _MOST_OBJECTS:
-            reason = f"image {key} has {len(items)} objects, the limit is {_MOST_OBJECTS}"
+        if len(items) > MOST_OBJECTS:
+            reason = f"image {key} has {len(items)} objects, the limit is {MOST_OBJECTS}"
             yield RowError(source, number, reason)
         elif expressions[key] or any(item.attributes for item in items):
             name = str(index.images[key].get("file_name", key))
@@ -106,11 +108,11 @@ def _read_object(
     if category is None:
         raise BadRow(f"'category_id' names no class: {describe(fields.get('category_id'))}")
     box, _ = read_box(get_field(fields, "bbox"), get_optional_size(image), xywh=True)
-    given = fields.get("attributes") or {}
+    raw_attributes = fields.get("attributes") or {}
     attributes = {
         str(name).strip().lower(): values
-        for name, value in check_object(given, "'attributes'").items()
-        if (values := _read_values(str(name), value)) is not None
+        for name, value in check_object(raw_attributes, "'attributes'").items()
+        if name not in BOOKKEEPING and (values := _read_values(str(name), value)) is not None
     }
     return AnnotatedObject(
         id=str(get_field(fields, "id")),

@@ -6,7 +6,8 @@ for reading in read_rows(Path("refs(unc).p")):
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ from mmreason.grounding.formats.sources import (
 from mmreason.grounding.formats.video_masks import read_mevis, read_ref_youtube_vos
 from mmreason.grounding.formats.vidstg import parse_vidstg
 from mmreason.video.plain_text import show_line
+
+_MOST_LOOKED_AT = 100
+"""Rows until one says what form the file is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,7 @@ def open_rows(path: Path, form: Form | None = None) -> OpenedFile:
     elif suffix == ".txt":
         detected = _of_text(path)
     elif is_lines(path):
-        first = next((row for _, row in read_lines(path) if isinstance(row, dict)), None)
-        detected = _of_fields(path, first, "lines")
+        detected = _of_rows(path, (row for _, row in read_lines(path)), "lines")
     else:
         document = read_document(path)
         detected = _of_document(path, document)
@@ -94,9 +97,21 @@ def open_rows(path: Path, form: Form | None = None) -> OpenedFile:
     return OpenedFile(path, detected, document)
 
 
-def _of_fields(path: Path, fields: dict[str, Any] | None, what: str) -> DetectedForm:
-    if fields is None:
-        raise FormError(f"{show_line(str(path))}: holds no row that is an object of fields")
+def _of_rows(path: Path, rows: Iterable[Any], what: str) -> DetectedForm:
+    """By the first row that says it: one that lacks fields is not the whole file's fault."""
+    refused: FormError | None = None
+    for row in itertools.islice(rows, _MOST_LOOKED_AT):
+        if isinstance(row, dict):
+            try:
+                return _of_fields(path, row, what)
+            except FormError as error:
+                refused = refused or error
+    if refused is not None:
+        raise refused
+    raise FormError(f"{show_line(str(path))}: holds no row that is an object of fields")
+
+
+def _of_fields(path: Path, fields: dict[str, Any], what: str) -> DetectedForm:
     if fields.get("format") == ROW_FORMAT:
         return DetectedForm(Form.ROWS, f"{what} that say {ROW_FORMAT}")
     if "pred_box_xyxy_first" in fields:
@@ -119,8 +134,9 @@ def _of_fields(path: Path, fields: dict[str, Any] | None, what: str) -> Detected
 
 
 def _of_references(path: Path, document: list[Any]) -> DetectedForm:
-    first = next((row for row in document if isinstance(row, dict)), {})
-    if "ann_id" not in first or "sentences" not in first:
+    objects = [row for row in document if isinstance(row, dict)]
+    first = objects[0] if objects else {}
+    if not any("ann_id" in row and "sentences" in row for row in objects):
         names = ", ".join(repr(str(name)[:40]) for name in list(first)[:8])
         raise FormError(
             f"{show_line(str(path))}: references need 'ann_id' and 'sentences', found "
@@ -144,23 +160,24 @@ def _of_text(path: Path) -> DetectedForm:
 
 def _of_document(path: Path, document: Any) -> DetectedForm:
     if isinstance(document, list):
-        first = next((row for row in document if isinstance(row, dict)), None)
-        if first is not None and "sentences" in first:
+        samples = [row for row in document[:_MOST_LOOKED_AT] if isinstance(row, dict)]
+        if any("sentences" in row for row in samples):
             return _of_references(path, document)
-        if first is not None and "temporal_gt" in first:
+        if any("temporal_gt" in row for row in samples):
             return DetectedForm(Form.VIDSTG, "a list with 'temporal_gt'")
-        return _of_fields(path, first, "entries")
+        return _of_rows(path, document, "entries")
     if not isinstance(document, dict):
-        found = describe(document)
-        raise FormError(f"{show_line(str(path))}: is in no form that is known; it is {found}")
+        description = describe(document)
+        raise FormError(f"{show_line(str(path))}: is in no form that is known; it is {description}")
     if "images" in document and "annotations" in document:
         return DetectedForm(Form.COCO, "an object with 'images' and 'annotations'")
     if isinstance(document.get("videos"), dict):
         return _of_videos(document["videos"])
-    first = next((value for value in document.values() if isinstance(value, dict)), {})
-    if "st_frame" in first and "bbox" in first:
+    values = itertools.islice(document.values(), _MOST_LOOKED_AT)
+    samples = [value for value in values if isinstance(value, dict)]
+    if any("st_frame" in value and "bbox" in value for value in samples):
         return DetectedForm(Form.HCSTVG, "clips with 'st_frame' and 'bbox'")
-    if "queries" in first and "spans" in first:
+    if any("queries" in value and "spans" in value for value in samples):
         return DetectedForm(Form.TIMELENS, "videos with 'spans' and 'queries'")
     return _of_fields(path, document, "object")
 

@@ -49,22 +49,22 @@ def tubes_to_detections(
         >>> tubes_to_detections([tube], 2.0).tracker_id  # doctest: +SKIP
         array([1])
     """
-    places, boxes, scores = [], [], []
-    for place, tube in enumerate(tubes):
+    indices, boxes, scores = [], [], []
+    for index, tube in enumerate(tubes):
         box = tube.at(time_s, tolerance_s)
         if box is not None:
-            index = int(np.abs(tube.times_s - time_s).argmin())
-            places.append(place)
+            nearest = int(np.abs(tube.times_s - time_s).argmin())
+            indices.append(index)
             boxes.append(box.xyxy)
-            scores.append(None if tube.scores is None else float(tube.scores[index]))
+            scores.append(None if tube.scores is None else float(tube.scores[nearest]))
     detections = _build(
         boxes,
-        [tubes[place].label for place in places],
+        [tubes[index].label for index in indices],
         None if None in scores else [score for score in scores if score is not None],
-        [place + 1 for place in places],
+        [index + 1 for index in indices],
         {"time_s": time_s},
     )
-    detections.data["tube_id"] = np.array([tubes[place].id for place in places], str)
+    detections.data["tube_id"] = np.array([tubes[index].id for index in indices], str)
     return detections
 
 

@@ -44,10 +44,10 @@ def _read_line(line: bytes, number: int, source: str) -> list[ReferringRow]:
         times, separator, sentence = line.decode("utf-8-sig").strip().partition(SEPARATOR)
     except UnicodeDecodeError as error:
         raise BadRow("is not UTF-8") from error
-    words = times.split()
-    if not separator or len(words) != 3:
+    cells = times.split()
+    if not separator or len(cells) != 3:
         raise BadRow("expected 'VIDEO START END##SENTENCE'")
-    video, start_s, end_s = words[0], _seconds(words[1]), _seconds(words[2])
+    video, start_s, end_s = cells[0], _seconds(cells[1]), _seconds(cells[2])
     row = ReferringRow(
         source=source,
         row=number,
@@ -89,7 +89,7 @@ def _read_video(video: str, values: Any, number: int, source: str) -> list[Refer
     if len(spans) != len(queries):
         raise BadRow(f"mismatched: {len(spans)} spans and {len(queries)} queries of {video!r}")
     rows = []
-    for place, (pair, query) in enumerate(zip(spans, queries, strict=True)):
+    for query_index, (pair, query) in enumerate(zip(spans, queries, strict=True)):
         if not isinstance(pair, list) or len(pair) != 2:
             raise BadRow(f"a span must be two numbers, found {describe(pair)}")
         start_s, end_s = (check_number(value, "a time") for value in pair)
@@ -103,7 +103,7 @@ def _read_video(video: str, values: Any, number: int, source: str) -> list[Refer
             ReferringRow(
                 source=source,
                 row=number,
-                row_id=f"{video}:{place}",
+                row_id=f"{video}:{query_index}",
                 form=Form.TIMELENS,
                 expression=get_expression({"query": query}, "query"),
                 video=video,

@@ -50,15 +50,15 @@ def _read_row(values: dict[str, Any], number: int, source: str, folder: Path) ->
     names = [image.get("path") if isinstance(image, dict) else image for image in images]
     if not all(isinstance(name, str) and name.strip() for name in names):
         raise BadRow("'images' must hold names of files")
-    places = objects.get("image_id", [0] * len(boxes))
-    if not isinstance(places, list) or len(places) != len(boxes):
-        raise BadRow(f"'image_id' must have one entry a box, found {describe(places)}")
-    if not all(type(place) is int and 0 <= place < len(names) for place in places):
+    image_indices = objects.get("image_id", [0] * len(boxes))
+    if not isinstance(image_indices, list) or len(image_indices) != len(boxes):
+        raise BadRow(f"'image_id' must have one entry a box, found {describe(image_indices)}")
+    if not all(type(index) is int and 0 <= index < len(names) for index in image_indices):
         raise BadRow(f"'image_id' must be places of {len(names)} image(s), from 0 on")
     pairs = _pair(texts, boxes, values.get("messages"))
     rows = []
-    for place, (text, indices) in enumerate(pairs):
-        used = {places[index] for index in indices} or {0}
+    for text_index, (text, indices) in enumerate(pairs):
+        used = {image_indices[index] for index in indices} or {0}
         if len(used) > 1:
             raise BadRow(f"boxes of {text[:40]!r} are in {len(used)} images, expected one")
         name = names[used.pop()]
@@ -69,7 +69,7 @@ def _read_row(values: dict[str, Any], number: int, source: str, folder: Path) ->
             ReferringRow(
                 source=source,
                 row=number,
-                row_id=f"{number}:{place}" if len(pairs) > 1 else str(number),
+                row_id=f"{number}:{text_index}" if len(pairs) > 1 else str(number),
                 form=Form.MS_SWIFT,
                 expression=get_expression({"ref": text}, "ref"),
                 image=name,
@@ -83,20 +83,20 @@ def _read_row(values: dict[str, Any], number: int, source: str, folder: Path) ->
 
 def _pair(texts: list[str], boxes: list[Any], messages: Any) -> list[tuple[str, list[int]]]:
     """Each different text, and the indices of its boxes: those that follow it in the messages."""
-    parts = messages if isinstance(messages, list) else []
-    contents = [part.get("content") for part in parts if isinstance(part, dict)]
-    places = [place for text in contents if isinstance(text, str) for place in _PLACE.findall(text)]
-    counts = (places.count("ref-object"), places.count("bbox"))
+    turns = messages if isinstance(messages, list) else []
+    contents = [turn.get("content") for turn in turns if isinstance(turn, dict)]
+    kinds = [kind for text in contents if isinstance(text, str) for kind in _PLACE.findall(text)]
+    counts = (kinds.count("ref-object"), kinds.count("bbox"))
     paired: dict[str, list[int]] = {}
     if counts != (0, 0) and counts != (len(texts), len(boxes)):
         raise BadRow(
             f"mismatched: messages have {counts[0]} <ref-object> and {counts[1]} <bbox>, 'ref' has "
             f"{len(texts)} texts and 'bbox' {len(boxes)} boxes"
         )
-    if places and places[0] == "ref-object":
+    if kinds and kinds[0] == "ref-object":
         remaining, next_box, text = iter(texts), 0, ""
-        for place in places:
-            if place == "ref-object":
+        for kind in kinds:
+            if kind == "ref-object":
                 text = next(remaining)
                 paired.setdefault(text, [])
             else:

@@ -58,7 +58,7 @@ def _read_line(values: dict[str, Any], number: int, source: str) -> list[Referri
     else:
         raise BadRow("has neither 'grounding' nor 'detection'")
     read = []
-    for place, (phrase, numbers) in enumerate(boxes.items()):
+    for phrase_index, (phrase, numbers) in enumerate(boxes.items()):
         targets, notes = read_boxes(numbers, size_px)
         tags = check_object(values.get("tags", {}), "'tags'")
         category = get_optional_text(values, "category") or ("" if caption else phrase)
@@ -66,7 +66,7 @@ def _read_line(values: dict[str, Any], number: int, source: str) -> list[Referri
             ReferringRow(
                 source=source,
                 row=number,
-                row_id=get_optional_text(values, "row_id") or f"{number}:{place}",
+                row_id=get_optional_text(values, "row_id") or f"{number}:{phrase_index}",
                 form=Form.ODVG,
                 expression=phrase,
                 image=get_text(values, "filename"),

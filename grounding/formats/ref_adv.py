@@ -121,6 +121,9 @@ class RefAdvPrediction:
     retry_used: bool = False
     model: str = ""
     prompt_id: str = ""
+    expression: str = ""
+    """Of the row, where the prediction says it: numbers alone do not tell whether rows have been
+    put into another order."""
 
     @classmethod
     def from_numbers(
@@ -247,4 +250,5 @@ def _read_prediction(values: dict[str, Any]) -> RefAdvPrediction:
         retry_used=bool(values.get("retry_followup_used")),
         model=get_optional_text(values, "model_full_name"),
         prompt_id=get_optional_text(values, "prompt_id"),
+        expression=get_optional_text(values, "normal_caption"),
     )

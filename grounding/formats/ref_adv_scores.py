@@ -85,7 +85,8 @@ def score_ref_adv(
     """Score `predictions` on the `rows` of Ref-Adv that `read_rows` gives. With `compat` the
     published scoring stands beside the corrected one. `seen_sizes` gives, by `row_idx`, the
     (width, height) that the model saw, which prediction files do not hold. Raises FormError where
-    rows lack what scoring needs, or a prediction is of none of them.
+    the predictions are of another data set, or nothing can be scored; rows and predictions that
+    cannot be used are counted in `notes`.
 
     Example:
         >>> score_ref_adv(rows, read_predictions(path)).rows  # doctest: +SKIP
@@ -93,19 +94,21 @@ def score_ref_adv(
     """
     if not rows:
         raise FormError("no rows to score on")
-    by_row = _by_row(rows, predictions, seen_sizes or {})
+    notes = []
+    by_row, without_row = _by_row(rows, predictions, seen_sizes or {})
+    if without_row:
+        notes.append(f"{without_row} predictions are of rows that could not be read: not scored")
+    scorable = [row for row in rows if row.size_px is not None and len(row.boxes_px) == 1]
+    if len(scorable) < len(rows):
+        notes.append(f"{len(rows) - len(scorable)} rows have no size or not one box: not scored")
+    rows = scorable
+    if not rows:
+        raise FormError("no row has a size and one box, which Ref-Adv's scoring needs")
     answers = [by_row.get(int(row.row_id)) for row in rows]
-    for row in rows:
-        if row.size_px is None or len(row.boxes_px) != 1:
-            raise FormError(
-                f"{row.source}, row {row.row}: Ref-Adv's scoring needs the size and one box, found "
-                f"{len(row.boxes_px)}"
-            )
     present = [answer for answer in answers if answer is not None]
     in_seen = [p for p in present if p.box_px is not None and p.box_format == "abs_xyxy"]
     unknown = [prediction for prediction in in_seen if prediction.seen_size_px is None]
     several = sum(prediction.box_count > 1 for prediction in present)
-    notes = []
     if unknown:
         notes.append(
             f"{len(unknown)} predictions are pixels of a picture whose size is unknown: where it "
@@ -169,9 +172,9 @@ def describe_scores(scores: RefAdvScores) -> list[str]:
     ]
     for name, score in (("published", scores.published), ("corrected", scores.corrected)):
         if score is not None:
-            parts = [f"Acc@{t:g} {interval}" for t, interval in score.overall.accuracy.items()]
-            parts += [f"mAcc {score.overall.mean_accuracy}", f"mIoU {score.overall.mean_iou}"]
-            lines += [f"{name}:", *(f"  {part}" for part in parts)]
+            figures = [f"Acc@{t:g} {interval}" for t, interval in score.overall.accuracy.items()]
+            figures += [f"mAcc {score.overall.mean_accuracy}", f"mIoU {score.overall.mean_iou}"]
+            lines += [f"{name}:", *(f"  {figure}" for figure in figures)]
     return lines + [f"note: {note}" for note in scores.notes]
 
 
@@ -179,22 +182,36 @@ def _by_row(
     rows: Sequence[ReferringRow],
     predictions: Iterable[RefAdvPrediction | RowError],
     seen_sizes: Mapping[int, tuple[int, int]],
-) -> dict[int, RefAdvPrediction]:
-    row_ids = {row.row_id for row in rows}
-    if not all(row_id.isdecimal() for row_id in row_ids) or len(row_ids) != len(rows):
+) -> tuple[dict[int, RefAdvPrediction], int]:
+    """Predictions by `row_idx`, and how many are of rows that are not among `rows`, though their
+    file goes on behind them."""
+    if not all(row.row_id.isdecimal() for row in rows):
         raise FormError("rows of Ref-Adv are known by their numbers; these have others")
+    numbered = {int(row.row_id): row for row in rows}
+    if len(numbered) != len(rows):
+        raise FormError("two rows have one number; score the rows of one file")
     by_row: dict[int, RefAdvPrediction] = {}
+    without_row = 0
     for prediction in predictions:
         if isinstance(prediction, RowError):
             continue  # its row is missing, which counts as 0
         number = prediction.row_idx
-        if str(number) not in row_ids:
+        if number > max(numbered):
             raise FormError(f"row_idx {number} is none of the {len(rows)} rows: another data set?")
+        if number not in numbered:
+            without_row += 1
+            continue
+        expression = numbered[number].expression
+        if prediction.expression and prediction.expression != expression:
+            raise FormError(
+                f"row_idx {number} is about {prediction.expression[:60]!r} in the predictions and "
+                f"{expression[:60]!r} in the rows: another data set, or another order"
+            )
         if number in by_row:
             raise FormError(f"row_idx {number} has two predictions; score one run at a time")
         size_px = prediction.seen_size_px or seen_sizes.get(number)
         by_row[number] = replace(prediction, seen_size_px=size_px)
-    return by_row
+    return by_row, without_row
 
 
 def _score(

@@ -129,15 +129,15 @@ def _read_target(values: dict[str, Any], index: CocoIndex) -> dict[str, Any]:
     no_target = ids == [_NO_TARGET]
     if bool(values.get("no_target", no_target)) != no_target:
         raise BadRow(f"'no_target' and 'ann_id' {ids[:4]} say the opposite of each other")
-    found = [] if no_target else [coco_box(index, key, image_id, size_px) for key in ids]
-    names = {index.categories.get(str(entry.get("category_id")), "") for entry, _, _ in found}
+    targets = [] if no_target else [coco_box(index, key, image_id, size_px) for key in ids]
+    names = {index.categories.get(str(entry.get("category_id")), "") for entry, _, _ in targets}
     return {
         "form": Form.GREFCOCO if several else Form.REFCOCO,
         "image": get_text(image, "file_name"),
         "group_id": str(image_id),
         "size_px": size_px,
-        "boxes_px": tuple(box for _, box, _ in found),
+        "boxes_px": tuple(box for _, box, _ in targets),
         "category": names.pop() if len(names) == 1 else "",
         "split": get_optional_text(values, "split"),
-        "notes": tuple(note for _, _, note in found if note),
+        "notes": tuple(note for _, _, note in targets if note),
     }

@@ -8,8 +8,10 @@ from typing import Any
 from mmreason.grounding.formats.rows import BadRow, check_object, describe, get_field
 from mmreason.grounding.masks import Mask
 
-_MOST_PIXELS = 64_000_000
-_MOST_RUNS = 10_000_000
+MOST_MASK_PIXELS = 64_000_000
+"""Of one mask, run lengths or picture."""
+MOST_RUN_LETTERS = 20_000_000
+"""Of one mask."""
 
 
 def read_rle(value: Any) -> Mask:
@@ -28,8 +30,8 @@ def read_rle(value: Any) -> Mask:
     ):
         raise BadRow(f"'size' of a mask must be [height, width], found {describe(size)}")
     height, width = size
-    if height * width > _MOST_PIXELS:
-        raise BadRow(f"a mask has {width} x {height} pixels, the limit is {_MOST_PIXELS:,}")
+    if height * width > MOST_MASK_PIXELS:
+        raise BadRow(f"a mask has {width} x {height} pixels, the limit is {MOST_MASK_PIXELS:,}")
     if isinstance(counts, str):
         runs: Sequence[int] = decode_counts(counts)
     elif isinstance(counts, list) and all(type(count) is int for count in counts):
@@ -64,8 +66,8 @@ def decode_counts(text: str) -> list[int]:
         >>> decode_counts(encode_counts([3, 40, 5, 40]))
         [3, 40, 5, 40]
     """
-    if len(text) > 2 * _MOST_RUNS:
-        raise BadRow(f"'counts' of a mask has {len(text):,} letters")
+    if len(text) > MOST_RUN_LETTERS:
+        raise BadRow(f"a mask has {len(text):,} letters, the limit is {MOST_RUN_LETTERS:,}")
     runs: list[int] = []
     value, shift = 0, 0
     for letter in text:

@@ -19,7 +19,7 @@ from mmreason.video.types import Span
 
 ROW_FORMAT = "mmreason-referring-1"
 """Marks each line of our own form, which loses nothing."""
-_LONGEST_EXPRESSION = 20_000
+MOST_EXPRESSION_LETTERS = 20_000
 """Letters: ten thousand words pass, a file in the place of a sentence does not."""
 _MOST_NAMED = 8
 """Fields named in an error."""
@@ -227,8 +227,10 @@ def get_expression(values: Mapping[str, Any], name: str) -> str:
     if not isinstance(get_field(values, name), str):
         raise BadRow(f"{name!r} must be a text, found {describe(values[name])}")
     text = get_text(values, name)
-    if len(text) > _LONGEST_EXPRESSION:
-        raise BadRow(f"{name!r} has {len(text):,} letters, the limit is {_LONGEST_EXPRESSION:,}")
+    if len(text) > MOST_EXPRESSION_LETTERS:
+        raise BadRow(
+            f"{name!r} has {len(text):,} letters, the limit is {MOST_EXPRESSION_LETTERS:,}"
+        )
     return text
 
 

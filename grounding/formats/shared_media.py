@@ -12,6 +12,7 @@ from mmreason.grounding.formats.rows import ReferringRow
 
 _COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})(?:_\d+)?")
 """COCO of 2014 and 2017 name one picture differently; `refer` adds the annotation's number."""
+_OPEN_IMAGES_NAME = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class SharedMedia:
 
 
 def media_key(row: ReferringRow) -> str:
-    """What names the image or video of a row in any data set: COCO's number, else its file.
+    """What names the image or video of a row: the number of COCO's and OpenImages' pictures in any
+    data set and folder, else its file as the data set names it.
 
     Example:
         >>> row = ReferringRow(source="a", row=1, row_id="1", form="coco", expression="dog",
@@ -44,7 +46,9 @@ def media_key(row: ReferringRow) -> str:
     match = _COCO_NAME.fullmatch(stem)
     if match is not None and row.image:
         return f"coco:{int(match[1])}"
-    return f"{'image' if row.image else 'video'}:{stem or row.media_id}"
+    if row.image and _OPEN_IMAGES_NAME.fullmatch(stem):
+        return f"openimages:{stem}"
+    return f"image:{row.image}" if row.image else f"video:{row.video}"
 
 
 def find_shared_media(rows: Iterable[ReferringRow]) -> tuple[SharedMedia, ...]:

@@ -17,6 +17,7 @@ MOST_LINE_BYTES = 16_000_000
 MOST_PARQUET_ROWS = 10_000_000
 _PARQUET_BATCH = 256
 """Rows in memory at a time."""
+LINE_SUFFIXES = (".jsonl", ".ndjson")
 _LFS_POINTER = b"version https://git-lfs"
 """How a file begins that was cloned without its content."""
 
@@ -93,16 +94,16 @@ def number_rows(values: Sequence[Any]) -> Iterator[tuple[int, dict[str, Any] | s
 def is_lines(path: Path) -> bool:
     """Whether a file of JSON holds one object a line, whatever its name ends in."""
     check_file(path)
+    if path.suffix.lower() in LINE_SUFFIXES:
+        return True
     with path.open("rb") as file:
         first = file.readline(MOST_LINE_BYTES)
         while first and not first.strip(b"\xef\xbb\xbf \t\r\n"):
             first = file.readline(MOST_LINE_BYTES)
         has_more = bool(file.read(1))
-    if not first.lstrip(b"\xef\xbb\xbf \t").startswith(b"{"):
-        return path.suffix.lower() in (".jsonl", ".ndjson")
     # A document that is pretty printed has no whole object in its first line.
-    is_object = isinstance(_parse_line(first), dict)
-    return is_object and (has_more or path.suffix.lower() in (".jsonl", ".ndjson"))
+    starts_object = first.lstrip(b"\xef\xbb\xbf \t").startswith(b"{")
+    return starts_object and has_more and isinstance(_parse_line(first), dict)
 
 
 def parquet_columns(path: Path) -> tuple[str, ...]:

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmreason.grounding.boxes import Box
-from mmreason.grounding.formats.rows import BadRow, RowError, read_box
+from mmreason.grounding.formats.rows import BadRow, FormError, RowError, read_box
 from mmreason.grounding.formats.sources import check_file, source_name
 from mmreason.grounding.formats.tubes_of_frames import build_tube, frames_of
 from mmreason.grounding.tubes import Tube
 
+MOST_TRACK_FRAMES = 10_000_000
+"""Of all tubes of a file: two lines can name frames that are as far apart as one likes."""
+_MOST_LINE_CHARACTERS = 10_000
+
 
 def write_mot(tubes: Sequence[Tube], fps_hz: float) -> str:
-    """Lines of `frame,id,left,top,width,height,confidence,-1,-1,-1` in the order of frames. An id
-    that is no whole number is replaced by the tube's place (from 1 on). Absence has no line.
+    """Lines of `frame,id,left,top,width,height,confidence,-1,-1,-1` in the order of frames. Where
+    ids are not different whole numbers, a tube's place (from 1 on) is its id. Absence has no line.
     Raises FormError where a time is no frame at `fps_hz`.
 
     Example:
@@ -23,9 +27,10 @@ def write_mot(tubes: Sequence[Tube], fps_hz: float) -> str:
         '2,1,1,2,3,4,1,-1,-1,-1\\n'
     """
     rows: list[tuple[int, int, str]] = []
-    numbered = all(tube.id.isdecimal() for tube in tubes)
-    for place, tube in enumerate(tubes, start=1):
-        number = int(tube.id) if numbered else place
+    ids = {tube.id for tube in tubes}
+    numbered = len(ids) == len(tubes) and all(key.isdecimal() for key in ids)
+    for position, tube in enumerate(tubes, start=1):
+        number = int(tube.id) if numbered else position
         for index, frame in enumerate(frames_of(tube, fps_hz)):
             if not tube.present[index]:
                 continue
@@ -39,7 +44,7 @@ def write_mot(tubes: Sequence[Tube], fps_hz: float) -> str:
 def read_mot(path: Path, fps_hz: float) -> tuple[tuple[Tube, ...], tuple[RowError, ...]]:
     """The tubes of a file by their numbers, and the lines that are none. Between the first and the
     last frame of a tube, frames without a line are absence. Raises FormError where there is no
-    file.
+    file, or its tracks are too long.
 
     Example:
         >>> read_mot(Path("gt.txt"), 25.0)  # doctest: +SKIP
@@ -48,7 +53,9 @@ def read_mot(path: Path, fps_hz: float) -> tuple[tuple[Tube, ...], tuple[RowErro
     boxes: dict[int, dict[int, Box]] = defaultdict(dict)
     errors: list[RowError] = []
     with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
+        number = 0
+        while line := file.readline(_MOST_LINE_CHARACTERS):
+            number += 1
             if not line.strip():
                 continue
             try:
@@ -58,6 +65,12 @@ def read_mot(path: Path, fps_hz: float) -> tuple[tuple[Tube, ...], tuple[RowErro
                 boxes[track][frame] = box
             except BadRow as error:
                 errors.append(RowError(source_name(path), number, str(error)))
+    length = sum(max(of_track) - min(of_track) + 1 for of_track in boxes.values() if of_track)
+    if length > MOST_TRACK_FRAMES:
+        raise FormError(
+            f"{path}: its tracks reach over {length:,} frames in all, the limit is "
+            f"{MOST_TRACK_FRAMES:,}; split the file"
+        )
     tubes = [
         build_tube(of_track, range(min(of_track), max(of_track) + 1), fps_hz, id=str(track))
         for track, of_track in sorted(boxes.items())
@@ -68,12 +81,12 @@ def read_mot(path: Path, fps_hz: float) -> tuple[tuple[Tube, ...], tuple[RowErro
 
 def _read_line(line: str) -> tuple[int, int, Box]:
     """Frame from 0 on, track, box."""
-    words = line.strip().split(",")
-    if len(words) < 6:
+    cells = line.strip().split(",")
+    if len(cells) < 6:
         raise BadRow("expected frame,id,left,top,width,height")
     try:
-        frame, track = int(float(words[0])), int(float(words[1]))
-        numbers = [float(word) for word in words[2:6]]
+        frame, track = int(float(cells[0])), int(float(cells[1]))
+        numbers = [float(cell) for cell in cells[2:6]]
     except (ValueError, OverflowError) as error:
         raise BadRow("expected numbers: frame,id,left,top,width,height") from error
     if not 1 <= frame <= 10_000_000:

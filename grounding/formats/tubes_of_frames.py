@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mmreason.grounding.boxes import Box
 from mmreason.grounding.formats.rows import BadRow, FormError
@@ -21,9 +21,10 @@ def build_tube(
     id: str,
     label: str = "",
     masks: Mapping[int, Mask] | None = None,
+    filled_in: Collection[int] = (),
 ) -> Tube:
     """A tube over `frames` (from 0 on, rising), absent where `boxes` has none; a frame's time is
-    its number over the declared rate.
+    its number over the declared rate. Boxes of the frames `filled_in` were not looked at.
 
     Example:
         >>> build_tube({5: Box(0, 0, 8, 8)}, [5, 6], 10.0, id="1").present.tolist()
@@ -32,7 +33,13 @@ def build_tube(
     if not boxes:
         raise BadRow(f"the target {id!r} has no box in frames {frames[0]} to {frames[-1]}")
     times_s = [frame / fps_hz for frame in frames]
-    tube = Tube.from_boxes(times_s, [boxes.get(frame) for frame in frames], id=id, label=label)
+    tube = Tube.from_boxes(
+        times_s,
+        [boxes.get(frame) for frame in frames],
+        observed=[frame not in filled_in for frame in frames],
+        id=id,
+        label=label,
+    )
     if masks is None:
         return tube
     return Tube(

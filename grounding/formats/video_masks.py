@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mmreason.grounding.formats.rle import read_rle
+from mmreason.grounding.formats.rle import MOST_MASK_PIXELS, read_rle
 from mmreason.grounding.formats.rows import (
     BadRow,
     Form,
@@ -38,7 +38,6 @@ MASKS_FILE = "mask_dict.json"
 """What MeViS calls its masks, which lie beside the expressions."""
 MASKS_FOLDER = "Annotations"
 """What Ref-YouTube-VOS calls its folder of a folder of PNGs a video."""
-_MOST_PIXELS = 64_000_000
 
 MasksOfFrames = Mapping[int, Mask]
 """Masks by frame number; absent where the object is."""
@@ -211,13 +210,13 @@ def _to_tube(clip: _Clip, object_id: str, masks: MasksOfFrames) -> Tube:
 
 def _read_pictures(folder: Path, clip: _Clip, names: Sequence[Any]) -> dict[str, dict[int, Mask]]:
     """Masks by object and frame, from pictures whose pixels are numbers of objects."""
-    found: dict[str, dict[int, Mask]] = {}
+    masks_by_object: dict[str, dict[int, Mask]] = {}
     for name, frame in zip(names, clip.frames, strict=True):
         pixels = _read_picture(folder / clip.video / f"{name}.png")
         for value in np.unique(pixels):
             if value:
-                found.setdefault(str(value), {})[frame] = Mask.from_array(pixels == value)
-    return found
+                masks_by_object.setdefault(str(value), {})[frame] = Mask.from_array(pixels == value)
+    return masks_by_object
 
 
 def _read_picture(path: Path) -> np.ndarray:
@@ -228,8 +227,8 @@ def _read_picture(path: Path) -> np.ndarray:
         with Image.open(path, formats=("PNG",)) as image:
             if image.mode not in ("P", "L"):
                 raise BadRow(f"{path.name} has the mode {image.mode}: its palette is lost")
-            if image.width * image.height > _MOST_PIXELS:
-                raise BadRow(f"{path.name} has more than {_MOST_PIXELS:,} pixels")
+            if image.width * image.height > MOST_MASK_PIXELS:
+                raise BadRow(f"{path.name} has more than {MOST_MASK_PIXELS:,} pixels")
             return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadRow(f"the mask {path.name} cannot be read ({type(error).__name__})") from error

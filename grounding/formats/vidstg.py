@@ -107,7 +107,7 @@ def _read_entry(
             yield RowError(source, number, f"{name!r} must be a list, found {describe(entries)}")
             continue
         for sentence in entries:
-            place, sentences = sentences, sentences + 1
+            sentence_index, sentences = sentences, sentences + 1
             yield from read_guarded(
                 source,
                 number,
@@ -115,7 +115,7 @@ def _read_entry(
                 values,
                 sentence,
                 kind,
-                f"{number}:{place}",
+                f"{number}:{sentence_index}",
                 number,
                 source,
                 boxes,
@@ -208,7 +208,7 @@ def _read_tube(
     if target not in names:
         raise BadRow(f"'target_id' {target} is none of the objects {', '.join(list(names)[:8])}")
     boxes = {}
-    clipped = 0
+    clipped, generated = 0, set()
     for frame in range(begin, end):
         for item in trajectories[frame] if isinstance(trajectories[frame], list) else []:
             if isinstance(item, dict) and str(item.get("tid")) == target:
@@ -216,7 +216,11 @@ def _read_tube(
                 numbers = [corners.get(key) for key in ("xmin", "ymin", "xmax", "ymax")]
                 boxes[frame], note = read_box(numbers, size_px, name=f"the box of frame {frame}")
                 clipped += bool(note)
-    tube = build_tube(boxes, range(begin, end), fps_hz, id=target, label=names[target])
+                # Between frames that people drew in, VidOR's boxes are a tracker's or a line's.
+                generated |= {frame} if item.get("generated") else set()
+    tube = build_tube(
+        boxes, range(begin, end), fps_hz, id=target, label=names[target], filled_in=generated
+    )
     return tube, (f"{clipped} boxes were clipped to the picture",) if clipped else ()
 
 
@@ -272,10 +276,16 @@ def _add_trajectory(
     trajectories = entry["trajectories"]
     trajectories += [[] for _ in range(count - len(trajectories))]
     entry["frame_count"] = len(trajectories)
-    for frame, is_present, row in zip(frames, tube.present, tube.boxes_px, strict=True):
+    rows = zip(frames, tube.present, tube.observed, tube.boxes_px, strict=True)
+    for frame, is_present, is_observed, row in rows:
         if is_present:
             box = Box(*(float(value) for value in row))
             corners = dict(zip(("xmin", "ymin", "xmax", "ymax"), box.xyxy, strict=True))
             trajectories[frame].append(
-                {"tid": target, "bbox": corners, "generated": 0, "tracker": "none"}
+                {
+                    "tid": target,
+                    "bbox": corners,
+                    "generated": int(not is_observed),
+                    "tracker": "none",
+                }
             )

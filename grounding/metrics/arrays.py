@@ -115,8 +115,8 @@ def _as_pairs(
     first, second = box_array(a), box_array(b)
     if len(first) != len(second):
         raise ValueError(f"pairs need as many boxes on both sides, got {len(first)}, {len(second)}")
-    one, two = np.ascontiguousarray(first.T), np.ascontiguousarray(second.T)
-    return (one[0], one[1], one[2], one[3]), (two[0], two[1], two[2], two[3])
+    x, y = np.ascontiguousarray(first.T), np.ascontiguousarray(second.T)
+    return (x[0], x[1], x[2], x[3]), (y[0], y[1], y[2], y[3])
 
 
 def _overlap(a: _Columns, b: _Columns) -> tuple[np.ndarray, np.ndarray]:

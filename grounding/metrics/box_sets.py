@@ -212,8 +212,8 @@ def _match_by_score(ious: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def _area_at_101(hits: np.ndarray, true_count: int) -> float:
-    found = np.cumsum(hits)
-    recall, precision = found / true_count, found / np.arange(1, len(hits) + 1)
+    hit_counts = np.cumsum(hits)
+    recall, precision = hit_counts / true_count, hit_counts / np.arange(1, len(hits) + 1)
     # At each recall the best precision of that recall or a higher one.
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     index = np.searchsorted(recall, np.linspace(0, 1, 101), side="left")

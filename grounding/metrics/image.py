@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -283,25 +283,53 @@ def identify(
     if prediction is None:
         return "no box"
     overlap = pairwise_iou([prediction], boxes)[0]
-    least, margin = 0.0, 0.0
     if rule == "instancebench":
         areas = box_areas(boxes)
         # The intersection, from IoU: I = IoU (A + B) / (1 + IoU).
         shared = overlap * (prediction.area_px2 + areas) / (1 + overlap)
         scale = np.sqrt(prediction.area_px2 * areas)
         overlap = np.divide(shared, scale, out=np.zeros_like(shared), where=scale > 0)
-        least, margin = 0.10, 0.05
-    best = float(overlap.max())
-    if best <= 0 or best < least:
+        rivals = np.delete(overlap, overlap.argmax())
+        lead = float(overlap.max() - rivals.max()) if len(rivals) else 1.0
+        if overlap.max() < 0.10 or lead < 0.05:
+            return "background"
+    return identify_by_overlap(overlap, target, hard)
+
+
+def identify_by_overlap(overlaps: ArrayLike, target: int, hard: Sequence[int] = ()) -> Identity:
+    """Which candidate is meant, from the overlap with each, (n,): the largest; where several have
+    it, the wrong one; "background" where all are 0.
+
+    Example:
+        >>> identify_by_overlap([0.2, 0.0, 0.7], target=0), identify_by_overlap([0.5, 0.5], 0, [1])
+        ('other distractor', 'hard distractor')
+    """
+    array = np.asarray(overlaps, np.float64)
+    if not 0 <= target < len(array):
+        raise ValueError(f"target must be one of {len(array)} candidates, got {target}")
+    best = array.max()
+    if best <= 0:
         return "background"
-    rivals = np.delete(overlap, overlap.argmax())
-    if margin and len(rivals) and best - rivals.max() < margin:
-        return "background"
-    wrong_first = [i for i in np.flatnonzero(overlap == best).tolist() if i != target]
-    meant = wrong_first[0] if wrong_first else target
-    if meant == target:
+    wrong = [i for i in np.flatnonzero(array == best).tolist() if i != target]
+    if not wrong:
         return "correct"
-    return "hard distractor" if any(i in hard for i in wrong_first) else "other distractor"
+    return "hard distractor" if any(i in hard for i in wrong) else "other distractor"
+
+
+def identity_rates(
+    identities: Sequence[Identity], clusters: Sequence[object] | None = None
+) -> dict[Identity, Interval]:
+    """The share of each outcome over all rows, with intervals; shares add up to 1.
+
+    Example:
+        >>> rates = identity_rates(["correct", "no box"])
+        >>> rates["correct"].value, rates["background"].value
+        (0.5, 0.0)
+    """
+    return {
+        outcome: cluster_bootstrap([identity == outcome for identity in identities], clusters)
+        for outcome in get_args(Identity)
+    }
 
 
 def worst_paths(ious: ArrayLike, targets: Sequence[Hashable]) -> np.ndarray:

@@ -175,8 +175,8 @@ def _count_hota(
     together = np.zeros((len(true_lengths), len(predicted_lengths)))
     for frame in frames:
         whole = frame.ious.sum(axis=0)[None, :] + frame.ious.sum(axis=1)[:, None] - frame.ious
-        share = np.divide(frame.ious, whole, out=np.zeros_like(whole), where=whole > _EPSILON)
-        together[np.ix_(frame.true_ids, frame.predicted_ids)] += share
+        weight = np.divide(frame.ious, whole, out=np.zeros_like(whole), where=whole > _EPSILON)
+        together[np.ix_(frame.true_ids, frame.predicted_ids)] += weight
     lengths = true_lengths[:, None] + predicted_lengths[None, :]
     alignment = together / np.maximum(lengths - together, 1.0)
     # 2. In each frame the matching that is best for tracks and boxes; it counts at every overlap

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from mmreason.grounding.metrics.arrays import paired_iou
+from mmreason.grounding.metrics.image import Identity, identify_by_overlap
 from mmreason.grounding.metrics.statistics import Interval, cluster_bootstrap
 from mmreason.grounding.results import Grounding, GroundingStatus
 from mmreason.grounding.tubes import Tube
@@ -78,25 +79,26 @@ def align(first: Tube, second: Tube, clock: Clock = "frames") -> Aligned:
     """
     times_s = _merge_times(first.times_s, second.times_s)
     rows = [_place(tube, times_s) for tube in (first, second)]
-    for (here, _), (there, other) in (rows, rows[::-1]):
-        if not other:
+    for (index, _), (other_index, covered) in (rows, rows[::-1]):
+        if covered is None:
             continue
-        inside = (times_s >= other[0] - SAME_TIME_S) & (times_s <= other[1] + SAME_TIME_S)
-        lone = inside & (here >= 0) & (there < 0)
+        start_s, end_s = covered
+        inside = (times_s >= start_s - SAME_TIME_S) & (times_s <= end_s + SAME_TIME_S)
+        lone = inside & (index >= 0) & (other_index < 0)
         if lone.any():
             raise ValueError(
                 f"two tubes on different clocks: one has a frame at {times_s[lone.argmax()]:g} s "
-                f"and the other, which goes from {other[0]:g} to {other[1]:g} s, has none there; "
+                f"and the other, which goes from {start_s:g} to {end_s:g} s, has none there; "
                 "bring both to the same times, as with Tube.resample(times_s)"
             )
     boxes_px, present = [], []
     for tube, (index, _) in zip((first, second), rows, strict=True):
-        seen = np.zeros(len(times_s), bool)
-        seen[index >= 0] = tube.present[index[index >= 0]]
+        is_present = np.zeros(len(times_s), bool)
+        is_present[index >= 0] = tube.present[index[index >= 0]]
         placed_px = np.zeros((len(times_s), 4))
-        placed_px[seen] = tube.boxes_px[index[seen]]
+        placed_px[is_present] = tube.boxes_px[index[is_present]]
         boxes_px.append(placed_px)
-        present.append(seen)
+        present.append(is_present)
     return Aligned(
         times_s=times_s,
         first_px=boxes_px[0],
@@ -207,6 +209,24 @@ def absent_frame_score(predicted: Tube, truth: Tube) -> float:
         aligned.times_s <= covered[1] + SAME_TIME_S
     )
     return _mean(~aligned.in_first[inside & ~aligned.in_second])
+
+
+def identify_tube(
+    predicted: Tube | None, candidates: Sequence[Tube], target: int, hard: Sequence[int] = ()
+) -> Identity:
+    """Which object a tube was meant for: that with the largest vIoU. As `image.identify`: `hard`
+    are candidates that differ from the target in one descriptor, a tie counts as wrong, None is no
+    box, and so is a tube that is absent everywhere.
+
+    Example:
+        >>> from mmreason.grounding.boxes import Box
+        >>> left, right = (Tube.from_boxes([0.0], [Box(x, 0, x + 8, 8)]) for x in (0, 20))
+        >>> identify_tube(right, [left, right], target=0, hard=[1])
+        'hard distractor'
+    """
+    if predicted is None or not predicted.present.any():
+        return "no box"
+    return identify_by_overlap([viou(predicted, tube) for tube in candidates], target, hard)
 
 
 def scored_tube(grounding: Grounding) -> Tube | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mmreason.grounding.refadv.certifier import CertificateError, certify
 from mmreason.grounding.refadv.drafts import Knobs
+from mmreason.grounding.refadv.frozen import load_frozen
 from mmreason.grounding.refadv.generator import TRAINING_SEEDS, generate
 from mmreason.grounding.refadv.items import Certificate, Item, Variant
 from mmreason.grounding.refadv.programs import Clause, Pick, Program
@@ -26,5 +27,6 @@ __all__ = [
     "Wording",
     "certify",
     "generate",
+    "load_frozen",
     "write_text",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any
 
 from mmreason.grounding.refadv.facts import Facts, measure, reverse_facts
@@ -54,7 +54,7 @@ def certify(item: dict[str, Any]) -> Certificate:
         >>> item = next(refadv.generate(kind="image", seed=0, count=1)).to_dict()
         >>> certify(item).unique
         True
-        >>> item["target_ids"] = [i for i in item["candidate_ids"] if i not in item["target_ids"]][:1]
+        >>> item["target_ids"] = sorted({*item["candidate_ids"]} - {*item["target_ids"]})[:1]
         >>> certify(item)
         Traceback (most recent call last):
         ...
@@ -78,6 +78,9 @@ def prove(item: Item) -> Certificate:
         facts = measure(item.world, item.frame_time_s if item.kind == "image" else None)
     except ValueError as error:
         raise CertificateError(f"{show_line(item.id)}: {show_line(str(error))}") from error
+    unknown = sorted({*item.target_ids} - {fact.id for fact in facts})
+    if unknown:
+        raise CertificateError(show_line(f"{item.id}: targets {unknown[:3]} are not in the scene"))
     solver, backwards = Solver(facts), None
     if item.kind == "video":
         last_s = (item.world.frame_count - 1) / item.world.fps_hz
@@ -172,7 +175,7 @@ class Solver:
         else:
             key, least = (lambda fact: fact.y), LEAST_APART
         ranked = sorted(members, key=key, reverse=pick.by in ("last", "right", "bottom"))
-        for fact, following in zip(ranked, ranked[1:], strict=False):
+        for fact, following in pairwise(ranked):
             apart = abs(key(fact) - key(following))
             self._note(apart >= least - _ROUNDING, f"{fact.id} and {following.id} in rank")
         return ranked[pick.rank - 1 : pick.rank]
@@ -205,7 +208,7 @@ def _check_scene(item: Item, facts: list[Facts]) -> Iterable[str]:
         times_s = [item.frame_time_s or 0.0]
     else:
         last_s = (item.world.frame_count - 1) / item.world.fps_hz
-        times_s = [last_s * index / 5 for index in range(6)]
+        times_s = [last_s * index / 4 for index in range(5)]
     # Those that meet come near each other, and nobody else.
     meetings = {(f.id, other) for f in facts for other in f.touches | f.passes}
     for time_s in times_s:

@@ -14,6 +14,8 @@ from mmreason.video.world.script import Colour, Pattern, Shape, Size
 
 ImageFamily = Literal["attribute", "relation", "ordinal", "same", "count"]
 VideoFamily = Literal["motion", "order", "sequence", "touch", "pass", "enter", "leave", "turn"]
+GroundKind = Literal["plain", "texture", "photo"]
+LookKind = Literal["shapes", "cutouts"]
 Answer = Literal["one", "none", "many"]
 IMAGE_FAMILIES: tuple[str, ...] = get_args(ImageFamily)
 VIDEO_FAMILIES: tuple[str, ...] = get_args(VideoFamily)
@@ -52,8 +54,8 @@ class Knobs:
     """Share of items in which several fit, and the text says "every"."""
     families: tuple[str, ...] = ()
     """Of which families; () takes all that `k` and `n` allow."""
-    ground: Literal["plain", "texture", "photo"] = "plain"
-    look: Literal["shapes", "cutouts"] = "shapes"
+    ground: GroundKind = "plain"
+    look: LookKind = "shapes"
     wording: Literal["varied", "first"] = "varied"
     """`first` takes the first template and the first synonym everywhere."""
 
@@ -142,7 +144,12 @@ class Draft:
 
 def draw_look(rng: random.Random) -> Thing:
     """A thing of any look."""
-    return Thing(**{attribute: rng.choice(values) for attribute, values in VALUES.items()})
+    return Thing(
+        colour=rng.choice(VALUES["colour"]),
+        shape=rng.choice(VALUES["shape"]),
+        size=rng.choice(VALUES["size"]),
+        pattern=rng.choice(VALUES["pattern"]),
+    )
 
 
 def choose_other(rng: random.Random, attribute: str, *values: str) -> str:

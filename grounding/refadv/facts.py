@@ -80,7 +80,7 @@ def measure(world: World, time_s: float | None) -> list[Facts]:
     count = max(2, math.ceil(world.duration_s * SAMPLE_HZ))
     last_s = (world.frame_count - 1) / world.fps_hz
     times_s = [last_s * index / (count - 1) for index in range(count)]
-    paths = [[actor_position(world, scene, a, t) for t in times_s] for a in scene.actors]
+    paths = [_find_path(world, scene, actor, times_s) for actor in scene.actors]
     facts = []
     for actor, path in zip(scene.actors, paths, strict=True):
         radius = scene.radius(actor)
@@ -92,6 +92,12 @@ def measure(world: World, time_s: float | None) -> list[Facts]:
         ]
         facts.append(_measure_actor(world, scene, actor, path, seen, times_s))
     return _add_meetings(world, scene, facts, paths)
+
+
+def _find_path(world: World, scene: Scene, actor: Actor, times_s: list[float]) -> list[Place]:
+    if actor.motion.kind == "still" and not any(event.actor == actor.id for event in scene.events):
+        return [actor_position(world, scene, actor, 0.0)] * len(times_s)
+    return [actor_position(world, scene, actor, time_s) for time_s in times_s]
 
 
 def reverse_facts(facts: list[Facts], last_s: float) -> list[Facts]:
@@ -136,7 +142,10 @@ def _measure_actor(
     present = presence_span(scene, actor)
     if present.start_s > scene.start_s or present.end_s < last_s:
         raise ValueError(f"{actor.id} appears or disappears, of which no expression speaks")
-    colours = [colour_at(scene, actor, t) for t in times_s]
+    turning = any(event.kind == "change_colour" for event in scene.events)
+    colours: list[str] = [actor.colour] * len(times_s)
+    if turning:
+        colours = [colour_at(scene, actor, t) for t in times_s]
     shown = tuple(
         (colour, actor.shape, actor.size, actor.pattern) if visible else None
         for colour, visible in zip(colours, seen, strict=True)

@@ -18,6 +18,7 @@ from mmreason.grounding.refadv.items import (
 )
 from mmreason.grounding.refadv.places import find_places
 from mmreason.grounding.refadv.programs import (
+    Program,
     delete_descriptor,
     list_descriptors,
     list_needed,
@@ -32,6 +33,7 @@ from mmreason.grounding.refadv.video_families import VIDEO_DRAFTS
 
 TRAINING_SEEDS = 1_000_000
 """Seeds from here on are for training; those below are for tests, and never trained on."""
+DEFAULT_KNOBS = Knobs()
 _TRIES = 400
 _UNPROVED = Certificate(
     answer="none", unique=False, irredundant=False, global_min=None, witnesses=(), hardest_id="",
@@ -40,14 +42,17 @@ _UNPROVED = Certificate(
 )  # fmt: skip
 
 
-def generate(*, kind: ItemKind, seed: int, count: int, knobs: Knobs = Knobs()) -> Iterator[Item]:
+def generate(
+    *, kind: ItemKind, seed: int, count: int, knobs: Knobs = DEFAULT_KNOBS
+) -> Iterator[Item]:
     """Items of the seeds `seed`, `seed + 1`, and so on, `count` of them, one at a time.
 
     Raises ValueError where the knobs allow no family, such as two descriptors among three objects
     with an order in time.
 
     Example:
-        >>> item = next(generate(kind="video", seed=3, count=1, knobs=Knobs(k=4, families=("order",))))
+        >>> knobs = Knobs(k=4, families=("order",))
+        >>> item = next(generate(kind="video", seed=3, count=1, knobs=knobs))
         >>> item.kind, item.tags[0], item.certificate.shared_k
         ('video', 'order', 3)
     """
@@ -83,8 +88,10 @@ def _generate_item(kind: ItemKind, seed: int, families: Sequence[str], knobs: Kn
     answer = _draw_answer(rng, knobs)
     for _ in range(_TRIES):
         draft = _change_answer(rng, (IMAGE_DRAFTS | VIDEO_DRAFTS)[family](rng, knobs), answer)
+        if len(draft.things) != knobs.n:
+            continue
         things = find_places(rng, draft.things)
-        if things is None or len(things) != knobs.n:
+        if things is None:
             continue
         draft = replace(draft, things=things)
         if not _keeps_promises(draft, answer):
@@ -126,15 +133,18 @@ def _change_answer(rng: random.Random, draft: Draft, answer: Answer) -> Draft:
         names = [name for name in list_descriptors(program) if "." not in name]
         name = "pick" if program.pick is not None else rng.choice(names)
         return replace(draft, program=replace(delete_descriptor(program, name), quantifier="every"))
-    # The target looks and does as one of its witnesses: every clause is still true of some.
-    target, *rest = draft.things
-    things = [make_like(target, rng.choice(rest)), *rest]
+    # The target looks and does as one of its witnesses: every clause is still true of some. So do
+    # others that fit until there are fewer than the rank, which stays: a text never tells that
+    # nothing fits.
+    members, going = {0}, 1
     if program.pick is not None:
-        # One rank more than there are.
-        members = denote(replace(program, pick=None), things)
-        pick = replace(program.pick, rank=len(members) + 1)
-        program = replace(program, pick=pick)
-    return replace(draft, program=program, things=things)
+        members = set(denote(replace(program, pick=None), draft.things))
+        going = len(members) - program.pick.rank + 1
+    witnesses = [thing for index, thing in enumerate(draft.things) if index not in members]
+    things = [*draft.things]
+    for index in rng.sample(sorted(members), going):
+        things[index] = make_like(things[index], rng.choice(witnesses))
+    return replace(draft, things=things)
 
 
 def _keeps_promises(draft: Draft, answer: Answer) -> bool:
@@ -182,9 +192,6 @@ def _write_item(
     tokens = write_tokens(program, wording)
     expression = join_tokens(tokens)
     words = [name for word, name in tokens if word != ","]
-    tags = [family, *([answer] if answer != "one" else [])]
-    tags += [knobs.ground] if knobs.ground != "plain" else []
-    tags += [knobs.look] if knobs.look != "shapes" else []
     item = Item(
         id=f"{kind}-{seed}",
         kind=kind,
@@ -197,9 +204,23 @@ def _write_item(
         candidate_ids=ids,
         certificate=_UNPROVED,
         variants=(),
-        tags=tuple(tags),
+        tags=tuple(_write_tags(family, answer, program, knobs)),
     )
     item = replace(item, variants=write_variants(rng, item, draft, wording))
     # Solved by the certifier, who reads the scene and nothing of the draft. It raises where the
     # two do not agree.
     return replace(item, certificate=prove(item))
+
+
+def _write_tags(family: str, answer: Answer, program: Program, knobs: Knobs) -> Iterator[str]:
+    yield family
+    if answer != "one":
+        yield answer
+    if strip_negation(program) is not None:
+        yield "negation"
+    if any(name.count(".") == 2 for name in list_descriptors(program)):
+        yield "two hops"
+    if knobs.ground != "plain":
+        yield knobs.ground
+    if knobs.look != "shapes":
+        yield knobs.look

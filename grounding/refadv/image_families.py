@@ -44,8 +44,8 @@ def _draft_single(rng: random.Random, knobs: Knobs, target: Thing) -> Draft:
     rng.shuffle(others)
     values = [others[index % len(others)] for index in range(knobs.n - 1)]
     things = [target, *(change(target, name, other) for other in values)]
-    # "Not red" would mean one only where all others are red, and the odd one out gives that away; so
-    # the twin is named beside it.
+    # "Not red" would mean one only where all others are red, and the odd one out gives that away;
+    # so the twin is named beside it.
     twin = values[0] if knobs.negation else ""
     clause = Clause(cast(ClauseKind, name), value, rather_than=twin)
     return Draft(program=Program((clause,)), things=things)

@@ -25,6 +25,8 @@ VariantKind = Literal[
 _VARIANT_KINDS = VariantKind.__args__
 MAX_VARIANTS = 64
 MAX_TEXT = 2_000
+MAX_IDS = 1_000
+MAX_ID = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +85,9 @@ class Certificate:
         missing = [name for name in fields if name not in data]
         if missing or not isinstance(data["witnesses"], dict):
             raise ValueError(f"a certificate needs {', '.join(fields)}; missing {missing}")
-        reversal = data["reversal_ids"]
         changed = {
             "witnesses": tuple(data["witnesses"].items()),
-            "reversal_ids": None if reversal is None else tuple(reversal),
+            "reversal_ids": None if data["reversal_ids"] is None else _ids(data, "reversal_ids"),
         }
         return cls(**{**data, **changed})
 
@@ -126,7 +127,7 @@ class Variant:
         return cls(
             kind=kind,
             text=_text(data, "text"),
-            world=show_variant(world, kind, float(data.get("frozen_at_s", 0.0))),
+            world=show_variant(world, kind, _number(data, "frozen_at_s")),
             target_ids=_ids(data, "target_ids"),
             descriptor=_text(data, "descriptor") if "descriptor" in data else "",
         )
@@ -149,7 +150,8 @@ class Item:
 
     Example:
         >>> from mmreason.grounding import refadv
-        >>> item = next(refadv.generate(kind="image", seed=7, count=1, knobs=refadv.Knobs(k=2, n=4)))
+        >>> knobs = refadv.Knobs(k=2, n=4)
+        >>> item = next(refadv.generate(kind="image", seed=7, count=1, knobs=knobs))
         >>> len(item.candidate_ids), len(item.target_ids), item.certificate.unique
         (4, 1, True)
         >>> Item.from_dict(item.to_dict()) == item
@@ -172,7 +174,8 @@ class Item:
     certificate: Certificate
     variants: tuple[Variant, ...]
     tags: tuple[str, ...]
-    """The family first, then `none` or `many`, and the ground and looks where they are not plain."""
+    """The family first, then what applies of `none`, `many`, `negation`, `two hops`, `texture`,
+    `photo` and `cutouts`."""
     generator_version: int = GENERATOR_VERSION
 
     def boxes(self, time_s: float | None = None) -> dict[str, Box]:
@@ -219,7 +222,7 @@ class Item:
         missing = [name for name in fields if name not in data]
         if missing:
             raise ValueError(f"a Ref-Adv item needs {', '.join(fields)}; missing {missing}")
-        name = _text(data, "id")
+        name = show_line(_text(data, "id"))
         if data["kind"] not in ItemKind.__args__:
             raise ValueError(f"{name}: kind must be image or video, got {data['kind']!r}")
         world = read_world(name, data["world"])
@@ -227,8 +230,8 @@ class Item:
         if not isinstance(variants, list) or len(variants) > MAX_VARIANTS:
             raise ValueError(f"{name}: variants must be a list of at most {MAX_VARIANTS}")
         frame_time_s = data["frame_time_s"]
-        if frame_time_s is not None and not isinstance(frame_time_s, int | float):
-            raise ValueError(f"{name}: frame_time_s must be seconds or null, got {frame_time_s!r}")
+        if frame_time_s is not None:
+            frame_time_s = _number(data, "frame_time_s")
         return cls(
             id=name,
             kind=data["kind"],
@@ -242,7 +245,7 @@ class Item:
             certificate=Certificate.from_dict(data["certificate"]),
             variants=tuple(Variant.from_dict(variant, world) for variant in variants),
             tags=_ids(data, "tags"),
-            generator_version=int(data["generator_version"]),
+            generator_version=int(_number(data, "generator_version")),
         )
 
 
@@ -258,6 +261,13 @@ def read_world(name: str, data: Any) -> World:
         ) from error
 
 
+def _number(data: dict[str, Any], field: str) -> float:
+    value = data.get(field, 0.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e6:
+        raise ValueError(f"{field} must be a number up to a million, got {value!r:.40}")
+    return value
+
+
 def _text(data: dict[str, Any], field: str) -> str:
     value = data.get(field)
     if not isinstance(value, str) or len(value) > MAX_TEXT:
@@ -267,7 +277,8 @@ def _text(data: dict[str, Any], field: str) -> str:
 
 def _ids(data: dict[str, Any], field: str) -> tuple[str, ...]:
     values = data.get(field)
-    good = isinstance(values, list) and len(values) <= 1_000
-    if not good or not all(isinstance(value, str) and len(value) <= 200 for value in values):
-        raise ValueError(f"{field} must be a list of short texts")
-    return tuple(values)
+    if isinstance(values, list) and len(values) <= MAX_IDS:
+        texts = [value for value in values if isinstance(value, str) and len(value) <= MAX_ID]
+        if len(texts) == len(values):
+            return tuple(texts)
+    raise ValueError(f"{field} must be a list of short texts")

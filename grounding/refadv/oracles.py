@@ -181,6 +181,7 @@ def _still_part(program: Program) -> Program:
     """What of a program one frame can show.
 
     Example:
+        >>> from mmreason.grounding.refadv import Clause
         >>> moves = Program((Clause("colour", "red"), Clause("moves", "left")))
         >>> _still_part(moves).clauses == moves.clauses[:1]
         True

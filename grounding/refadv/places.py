@@ -26,13 +26,13 @@ Point = tuple[float, float]
 
 
 def choose_scale(things: Sequence[Thing]) -> float:
-    """The scale of a scene: smaller where there are more things, or where ways cross.
+    """The scale of a scene: smaller where there are more things, or where they go to each other.
 
     Example:
         >>> choose_scale([Thing()] * 4), choose_scale([Thing(event="passes")] * 4)
         (0.85, 0.58)
     """
-    crowd = len(things) + 4 * any(thing.event == "passes" for thing in things)
+    crowd = len(things) + 4 * any(thing.event in ("touches", "passes") for thing in things)
     return next((scale for most, scale in _SCALES if crowd <= most), 0.3)
 
 

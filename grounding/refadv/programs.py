@@ -21,6 +21,21 @@ Quantifier = Literal["the", "every"]
 ATTRIBUTES = ("colour", "shape", "size", "pattern")
 EVENTS = ("moves", "enters", "leaves", "turns")
 """Clauses of something that begins at a time, which `first` and `last` rank."""
+_KINDS: tuple[str, ...] = get_args(ClauseKind)
+_WITH_LANDMARK = ("relation", "same", "touches", "passes", "before", "after")
+_VALUES: dict[str, tuple[str, ...]] = {
+    "relation": ("left", "right", "above", "below"),
+    "same": ATTRIBUTES,
+    "count": tuple(f"{attribute} {count}" for attribute in ATTRIBUTES for count in range(1, 10)),
+    "moves": ("left", "right", "up", "down"),
+    "enters": ("left", "right"),
+    "leaves": ("left", "right"),
+    "touches": ("",),
+    "passes": ("",),
+    "before": ("moves", "turns"),
+    "after": ("moves", "turns"),
+}
+"""What a clause can say; of an attribute or `turns` it is one of the values of worlds."""
 MAX_CLAUSES = 8
 """Of one program; its landmarks have their own."""
 MAX_HOPS = 3
@@ -49,13 +64,14 @@ class Clause:
     """Which other object `relation`, `same`, `touches`, `passes`, `before` and `after` speak of."""
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(ClauseKind):
-            raise ValueError(
-                f"clause kind must be one of {get_args(ClauseKind)}, got {self.kind!r}"
-            )
-        needs = self.kind in ("relation", "same", "touches", "passes", "before", "after")
-        if needs != (self.landmark is not None):
-            raise ValueError(f"a {self.kind} clause has {'a' if needs else 'no'} landmark")
+        if self.kind not in _KINDS:
+            raise ValueError(f"clause kind must be one of {_KINDS}, got {self.kind!r}")
+        allowed = _VALUES.get(self.kind)
+        if allowed is not None and self.value not in allowed:
+            raise ValueError(f"a {self.kind} clause has a value of {allowed}, got {self.value!r}")
+        if (self.kind in _WITH_LANDMARK) != (self.landmark is not None):
+            needed = "a" if self.landmark is None else "no"
+            raise ValueError(f"a {self.kind} clause has {needed} landmark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +124,10 @@ class Program:
         pick = None
         if data.get("pick") is not None:
             values = check_fields(data["pick"], "pick", "by", "rank")
-            rank = values.get("rank", 1)
-            if not isinstance(rank, int):
-                raise ValueError(f"rank of a pick must be a whole number, got {rank!r}")
-            pick = Pick(values.get("by"), rank)  # checked there
+            by, rank = values.get("by"), values.get("rank", 1)
+            if by is None or by not in get_args(PickBy) or not isinstance(rank, int):
+                raise ValueError(f"cannot pick by {by!r} and rank {rank!r}")
+            pick = Pick(by, rank)
         quantifier = data.get("quantifier", "the")
         if quantifier not in get_args(Quantifier):
             raise ValueError(f"quantifier must be the or every, got {quantifier!r}")
@@ -167,10 +183,16 @@ def list_descriptors(program: Program, prefix: str = "") -> Iterator[str]:
 
 
 def list_needed(program: Program, *, any_fits: bool) -> list[str]:
-    """The descriptors that must make a difference: all of them, or, where nothing fits, those of
-    the object alone. Without a word of its landmark there would be no landmark, and still nothing.
+    """The descriptors that must make a difference: all of them where something fits.
+
+    Where nothing does, those of the object alone: without a word of its landmark there would be no
+    landmark, and still nothing; and of nothing at all, nothing is first.
     """
-    return [name for name in list_descriptors(program) if any_fits or "." not in name]
+    names = list(list_descriptors(program))
+    if any_fits:
+        return names
+    is_first = program.pick is not None and program.pick.rank == 1
+    return [name for name in names if "." not in name and not (name == "pick" and is_first)]
 
 
 def find_clause(program: Program, name: str) -> Clause | Pick | None:

@@ -16,7 +16,7 @@ TEMPLATES = 4
 _ADJECTIVES = ("size", "colour", "pattern")
 """In the order in which they stand before a noun."""
 
-_SYNONYMS: dict[str, tuple[str, ...]] = {
+SYNONYMS: dict[str, tuple[str, ...]] = {
     "large": ("large", "big"),
     "small": ("small", "little"),
     "striped": ("striped", "stripy"),
@@ -153,7 +153,7 @@ def _front_words(adjectives: Iterable[Named], wording: Wording) -> list[Token]:
 
 
 def _value_word(value: str, wording: Wording) -> str:
-    return wording.choose(value, _SYNONYMS.get(value, (value,)))
+    return wording.choose(value, SYNONYMS.get(value, (value,)))
 
 
 def _noun_phrase(parts: _Parts, wording: Wording, *, plural: bool = False) -> list[Token]:

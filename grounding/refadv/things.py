@@ -44,7 +44,7 @@ class Thing:
 
     def radius(self, scale: float) -> float:
         """In frame heights."""
-        return RADIUS[self.size] * scale  # type: ignore[index]
+        return RADIUS[self.size] * scale
 
 
 def change(thing: Thing, attribute: str, value: str) -> Thing:

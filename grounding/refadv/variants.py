@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from mmreason.grounding.refadv.drafts import Draft
-from mmreason.grounding.refadv.items import Item, Variant, show_variant
+from mmreason.grounding.refadv.items import Item, Variant, VariantKind, show_variant
 from mmreason.grounding.refadv.programs import (
     Program,
     delete_descriptor,
@@ -50,11 +50,11 @@ def _name(item: Item, indices: Sequence[int]) -> tuple[str, ...]:
     return tuple(item.candidate_ids[index] for index in indices)
 
 
-def _show(item: Item, kind: str, text: str, target_ids: tuple[str, ...]) -> Variant:
+def _show(item: Item, kind: VariantKind, text: str, target_ids: tuple[str, ...]) -> Variant:
     return Variant(
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         text=text,
-        world=show_variant(item.world, kind),  # type: ignore[arg-type]
+        world=show_variant(item.world, kind),
         target_ids=target_ids,
     )
 
@@ -66,7 +66,7 @@ def _shuffle(rng: random.Random, item: Item) -> Variant:
 
 
 def _reword(
-    item: Item, kind: str, program: Program, things: Sequence[Thing], wording: Wording
+    item: Item, kind: VariantKind, program: Program, things: Sequence[Thing], wording: Wording
 ) -> Variant:
     meant = _name(item, denote(program, things))
     return _show(item, kind, write_text(program, wording), meant)

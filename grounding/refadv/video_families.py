@@ -218,7 +218,8 @@ def _set_times(rng: random.Random, things: list[Thing]) -> list[Thing]:
 
 def _time_in_order(rng: random.Random, things: list[Thing]) -> list[Thing]:
     """Onsets one after the other, `GAP_S` or more apart, and one travel for all."""
-    travel = round(rng.uniform(0.2, 0.26), 3)
+    # Less far where there are more.
+    travel = round(rng.uniform(0.2, 0.26) - 0.012 * max(0, len(things) - 4), 3)
     timed = []
     onset_s = FIRST_ONSET_S
     for index, thing in enumerate(things):

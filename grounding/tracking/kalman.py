@@ -14,7 +14,7 @@ import numpy as np
 
 OBSERVATION_SIZES = 0.05
 """Standard deviation of a detected coordinate, in sizes of the object."""
-MOTION_SIZES = 3.0
+MOTION_SIZES = 1.5
 """How much the velocity of the centre may change in a second, in sizes of the object per second."""
 GROWTH_SIZES = 0.3
 """The same for width and height, which change slowly."""

@@ -14,6 +14,9 @@ MOTION_FIT_S = 0.4
 """So much of a tracklet's end tells how fast it moved there."""
 MOST_JUMP_SIZES = 1.0
 """How far from where it was expected an object may come back, in its own sizes."""
+TURN_SIZES = 0.3
+"""How much less likely it is that an object came back near where it was than that it went on, in
+its own sizes."""
 MOST_GROWTH = 1.5
 """By which factor its width and height may differ then."""
 LEAST_LIKENESS = 0.5
@@ -65,8 +68,8 @@ def link_tracklets(
     """Chains of indices of tracklets that are one object, each in order of time.
 
     A tracklet goes on in another that starts at most `longest_gap_s` after it ends, where an object
-    that moved on evenly from the one end, or came evenly to the other, or stood still, would be;
-    size (and look) must fit. All pairs are weighed at once, and each end takes one start at most.
+    would be that moved on evenly, or near where it was; size (and look) must fit. All pairs are
+    weighed at once, and each end takes one start at most.
 
     Example:
         >>> box = np.array([0.0, 0.0, 8.0, 8.0])
@@ -117,15 +120,13 @@ def _link_costs(ends: np.ndarray, starts: np.ndarray, longest_gap_s: float) -> n
     it cannot. Inputs are rows of `_edge_motion`, (n, 7)."""
     gap_s = starts[None, :, 0] - ends[:, None, 0]
     step = starts[None, :, 1:3] - ends[:, None, 1:3]
-    expected = (
-        ends[:, None, 5:] * gap_s[..., None],
-        starts[None, :, 5:] * gap_s[..., None],
-        np.zeros_like(step),
-    )
-    misses = [np.linalg.norm(step - way, axis=2) for way in expected]
+    forward = np.linalg.norm(step - ends[:, None, 5:] * gap_s[..., None], axis=2)
+    back = np.linalg.norm(step - starts[None, :, 5:] * gap_s[..., None], axis=2)
     sides = np.maximum(ends[:, None, 3:5], 1.0), np.maximum(starts[None, :, 3:5], 1.0)
     size = np.sqrt(np.sqrt(np.prod(sides[0], axis=2) * np.prod(sides[1], axis=2)))
-    jump = np.minimum.reduce(misses) / size
+    # Even motion has to hold from both sides; what turned meanwhile is near where it was.
+    even, near = (forward + back) / 2 / size, np.linalg.norm(step, axis=2) / size
+    jump = np.minimum(even, near + TURN_SIZES)
     growth = np.abs(np.log(sides[0] / sides[1])).max(axis=2)
     possible = (gap_s > 0) & (gap_s <= longest_gap_s)
     possible &= (jump <= MOST_JUMP_SIZES) & (growth <= np.log(MOST_GROWTH))

@@ -68,7 +68,9 @@ class TrackedVideo:
     """What tracking in windows came to.
 
     Example:
-        >>> TrackedVideo(tubes=(), times_s=np.array([0.0, 0.2])).windows
+        >>> TrackedVideo(
+        ...     tubes=(), times_s=np.array([0.0, 0.2]), looked=np.array([True, False])
+        ... ).windows
         0
     """
 
@@ -76,7 +78,10 @@ class TrackedVideo:
     """Each from the first to the last frame in which its object is to be seen; ids are numbers in
     order of appearance."""
     times_s: np.ndarray
-    """float64 (n,): presentation times of the frames that were looked at, rising."""
+    """float64 (n,): presentation times of the frames that were tracked over, rising."""
+    looked: np.ndarray
+    """bool (n,): whether somebody looked for objects in that frame, so that who has no box is
+    absent; else boxes are filled in between two looks."""
     windows: int = 0
     notes: tuple[Issue, ...] = ()
     """Windows that could not be read or tracked."""
@@ -136,20 +141,24 @@ def track_in_windows(
             frames = video.frames_at(span_s.tolist())
             shown_s, first = np.unique(frames.times_s, return_index=True)
             frames, indices = _take_frames(frames, first), stitched.index(begin + first, shown_s)
+            reached = np.ones(len(indices), bool)
             try:
                 tubes = track_window(frames, stitched.hand_over(indices, end))
             except TrackingError as error:
                 tubes = error.tubes
+                reached = _observed_by_any(tubes, len(indices))
                 notes.append(_tell_failure(span_s, error, "what it had by then is kept"))
-            stitched.add(indices, shown_s, tubes)
+            stitched.add(indices, np.where(reached, shown_s, np.nan), tubes)
         except Exception as error:
             # Decoders, models and trackers of others may raise anything. Whoever asked for an end
             # is asked again at once.
             check_stop()
             notes.append(_tell_failure(span_s, error, "nothing is known there"))
+    frames_tracked = _rises(stitched.shown_s)
     return TrackedVideo(
         tubes=stitched.tubes(),
-        times_s=stitched.shown_s[_rises(stitched.shown_s)],
+        times_s=stitched.shown_s[frames_tracked],
+        looked=stitched.looked[frames_tracked],
         windows=len(windows),
         notes=tuple(notes),
     )
@@ -183,6 +192,7 @@ class _Stitched:
         if start is not None and len(times_s):
             self.middle = int(np.abs(times_s - start.time_s).argmin())
         self.shown_s = np.full(len(times_s), np.nan)
+        self.looked = np.zeros(len(times_s), bool)
         self._index_of: dict[float, int] = {}
         # Of each object, its looks by index of the frame; frames come in runs.
         self._objects: list[dict[int, _Look]] = []
@@ -214,15 +224,20 @@ class _Stitched:
         return [tuple(row) for row in seeds]
 
     def add(self, indices: np.ndarray, shown_s: np.ndarray, tubes: Sequence[Tube]) -> None:
-        """Join the tubes of the window of frames `indices`, shown at `shown_s`, to what is there.
-        Raises ValueError for a tube that is not over these frames."""
+        """Join the tubes of the window of frames `indices`, shown at `shown_s` (NaN for those that
+        were not reached), to what is there. Raises ValueError for a tube that is not over these
+        frames."""
         for tube in tubes:
             if len(tube) != len(indices):
                 raise ValueError(
                     f"a tube of the tracker has {len(tube)} times for {len(indices)} frames"
                 )
-        self.shown_s[indices] = shown_s
-        self._index_of.update(zip(shown_s.tolist(), indices.tolist(), strict=True))
+        known = ~np.isnan(shown_s)
+        self.shown_s[indices[known]] = shown_s[known]
+        self._index_of.update(zip(shown_s[known].tolist(), indices[known].tolist(), strict=True))
+        # A tracker that found nothing says of no frame whether it looked: it had them all.
+        observed = _observed_by_any(tubes, len(indices)) if tubes else known
+        self.looked[indices] |= observed & known
         fresh = [_looks_of(indices, tube) for tube in tubes if tube.present.any()]
         near = self._near(indices)
         agreement = np.array([[_agree(old, new) for new in fresh] for old in near], np.float64)
@@ -262,6 +277,11 @@ def _looks_of(indices: np.ndarray, tube: Tube) -> dict[int, _Look]:
             )
         looks[index] = _Look(detection, bool(tube.observed[row]))
     return looks
+
+
+def _observed_by_any(tubes: Sequence[Tube], count: int) -> np.ndarray:
+    """bool (count,): frames that some tube says were looked at."""
+    return np.any([tube.observed for tube in tubes], axis=0) if tubes else np.zeros(count, bool)
 
 
 def _agree(a: dict[int, _Look], b: dict[int, _Look]) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ from mmreason.grounding.formats.shared_media import SharedMedia
 from mmreason.json_values import to_json
 
 if TYPE_CHECKING:
-    from mmreason.grounding.formats import OpenedFile, ReferringRow
+    from mmreason.grounding.formats import DetectedForm, OpenedFile, ReferringRow
 
 MOST_SHOWN = 10
 """Of one kind of finding, for people; JSON has all."""
@@ -103,17 +103,11 @@ def check_data(
     """
     from mmreason.grounding.formats import find_shared_media
 
-    checked: list[CheckedFile] = []
-    reports: list[ImageReport] = []
-    rows: list[ReferringRow] = []
-    for path in files:
-        with show_progress(f"reading {path.name}"):
-            opened = _open(path, form)
-            summary, read, images = _check_file(opened, boxes, fps)
-        checked.append(summary)
-        reports += images
-        rows += read
-    shared = find_shared_media(rows)
+    tallies: list[_Tally] = []
+    # Rows pass by one at a time: a data set need not fit into memory.
+    shared = find_shared_media(_read_files(files, form, boxes, fps, tallies))
+    checked = [tally.to_output() for tally in tallies]
+    reports = [report for tally in tallies for report in tally.images]
     flagged = [c for report in reports for c in report.expressions if c.status in _PROBLEMS]
     output = DataCheckOutput(
         files=tuple(checked),
@@ -144,10 +138,13 @@ def convert_data(
     the form cannot hold, are told; the rest is written."""
     from mmreason.grounding.formats import FormError, ReferringRow, rows_of
     from mmreason.grounding.formats.convert import convert_rows
+    from mmreason.report.text import format_count
     from mmreason.types import UsageError
     from mmreason.video.files import check_writable
 
     check_writable(target)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"{target}: is the very file that is to be read; give another name")
     opened = _open(source, form)
     try:
         readings = list(rows_of(opened, boxes=boxes, fps_hz=fps))
@@ -171,7 +168,8 @@ def convert_data(
     if as_json:
         print_json(to_json(output))
         return
-    print_line(f"{output.rows:,} rows of {opened.detected} as {to}: {', '.join(output.files)}")
+    count = format_count(output.rows, "row")
+    print_line(f"{count} of {opened.detected} as {to}: {', '.join(output.files)}")
     for line in [*_list_some("not held", output.skipped), *_list_some("not read", output.errors)]:
         print_line(line)
 
@@ -189,44 +187,84 @@ def _open(path: Path, form: Form | None) -> OpenedFile:
         raise UsageError(str(error)) from error
 
 
-def _check_file(
-    opened: OpenedFile, boxes: Path | None, fps: float | None
-) -> tuple[CheckedFile, list[ReferringRow], list[ImageReport]]:
-    from mmreason.grounding.formats import FormError, ReferringRow, rows_of
-    from mmreason.grounding.formats.annotated_images import (
-        read_annotated_images,
-        report_image,
-    )
+@dataclass(slots=True)
+class _Tally:
+    """What was counted of one file so far."""
+
+    path: Path
+    detected: DetectedForm
+    rows: int = 0
+    no_target: int = 0
+    several_targets: int = 0
+    without_truth: int = 0
+    media: set[str] = field(default_factory=set)
+    mended: list[RowError] = field(default_factory=list)
+    errors: list[RowError] = field(default_factory=list)
+    images: list[ImageReport] = field(default_factory=list)
+
+    def add(self, row: ReferringRow) -> None:
+        self.rows += 1
+        self.no_target += row.is_no_target
+        self.several_targets += len(row.boxes_px) + len(row.tubes) > 1
+        self.without_truth += not row.truth_known
+        self.media.add(row.media_id)
+        self.mended += [RowError(row.source, row.row, note) for note in row.notes]
+
+    def to_output(self) -> CheckedFile:
+        return CheckedFile(
+            file=str(self.path),
+            form=self.detected.form,
+            reason=self.detected.reason,
+            rows=self.rows,
+            no_target=self.no_target,
+            several_targets=self.several_targets,
+            without_truth=self.without_truth,
+            media=len(self.media),
+            mended=tuple(self.mended),
+            errors=tuple(self.errors),
+        )
+
+
+def _read_files(
+    files: Sequence[Path],
+    form: Form | None,
+    boxes: Path | None,
+    fps: float | None,
+    tallies: list[_Tally],
+) -> Iterator[ReferringRow]:
+    """The rows of all files; what is counted of each is added to `tallies`."""
+    from mmreason.grounding.formats import FormError, rows_of
     from mmreason.types import UsageError
 
-    try:
-        readings = list(rows_of(opened, boxes=boxes, fps_hz=fps))
-    except FormError as error:
-        raise UsageError(str(error)) from error
-    rows = [reading for reading in readings if isinstance(reading, ReferringRow)]
-    errors = [reading for reading in readings if isinstance(reading, RowError)]
-    images = []
-    bad_rows = {error.row for error in errors}
-    if opened.detected.form is Form.COCO:
-        for image in read_annotated_images(opened.document, opened.path.name):
-            if isinstance(image, RowError):
-                # A bad box was told as a row already.
-                errors += [] if image.row in bad_rows else [image]
-            else:
-                images.append(report_image(image))
-    summary = CheckedFile(
-        file=str(opened.path),
-        form=opened.detected.form,
-        reason=opened.detected.reason,
-        rows=len(rows),
-        no_target=sum(row.is_no_target for row in rows),
-        several_targets=sum(len(row.boxes_px) + len(row.tubes) > 1 for row in rows),
-        without_truth=sum(not row.truth_known for row in rows),
-        media=len({row.media_id for row in rows}),
-        mended=tuple(RowError(row.source, row.row, n) for row in rows for n in row.notes),
-        errors=tuple(errors),
-    )
-    return summary, rows, images
+    for path in files:
+        with show_progress(f"reading {path.name}"):
+            opened = _open(path, form)
+            tally = _Tally(path, opened.detected)
+            tallies.append(tally)
+            try:
+                for reading in rows_of(opened, boxes=boxes, fps_hz=fps):
+                    if isinstance(reading, RowError):
+                        tally.errors.append(reading)
+                    else:
+                        tally.add(reading)
+                        yield reading
+            except FormError as error:
+                raise UsageError(str(error)) from error
+            _report_images(opened, tally)
+
+
+def _report_images(opened: OpenedFile, tally: _Tally) -> None:
+    """What a COCO file's annotated images hold."""
+    from mmreason.grounding.formats.annotated_images import read_annotated_images, report_image
+
+    if opened.detected.form is not Form.COCO:
+        return
+    bad_rows = {error.row for error in tally.errors}
+    for image in read_annotated_images(opened.document, str(opened.path)):
+        if not isinstance(image, RowError):
+            tally.images.append(report_image(image))
+        elif image.row not in bad_rows:  # a bad box was told as a row already
+            tally.errors.append(image)
 
 
 def describe_check(output: DataCheckOutput) -> list[str]:
@@ -236,11 +274,13 @@ def describe_check(output: DataCheckOutput) -> list[str]:
         >>> describe_check(DataCheckOutput(files=(), shared=(), images=(), problems=0))
         ['no problems']
     """
+    from mmreason.report.text import format_count
+
     lines = []
     for each in output.files:
         lines.append(f"{each.file}: {each.form} ({each.reason})")
         lines.append(
-            f"  {each.rows:,} expressions about {each.media:,} images or videos; "
+            f"  {format_count(each.rows, 'expression')}, {each.media:,} images or videos; "
             f"{each.no_target:,} without target, {each.several_targets:,} with several, "
             f"{each.without_truth:,} without known truth"
         )
@@ -250,11 +290,13 @@ def describe_check(output: DataCheckOutput) -> list[str]:
     for report in output.images:
         lines += _describe_image(report)
     count = output.problems
-    return [*lines, "no problems" if not count else f"{count:,} problem{'s' * (count > 1)}"]
+    return [*lines, "no problems" if not count else format_count(count, "problem")]
 
 
 def _describe_image(report: ImageReport) -> list[str]:
-    lines = [f"{report.image}: {report.objects} objects"]
+    from mmreason.report.text import format_count
+
+    lines = [f"{report.image}: {format_count(report.objects, 'object')}"]
     pairs = [
         f"{pair.first} and {pair.second} ({pair.category}): "
         + (f"differ in {', '.join(pair.differ)}" if pair.differ else "nothing tells them apart")

@@ -12,8 +12,8 @@ from mmreason.cli.common import Json, print_notice, show_progress
 from mmreason.cli.eval_refadv import show_diagnosis
 
 if TYPE_CHECKING:
-    from mmreason.evaluation.refadv.cases import Case
-    from mmreason.evaluation.refadv.outcomes import Outcome
+    from mmreason.evaluation.refadv.cases import RefAdvCase
+    from mmreason.evaluation.refadv.outcomes import CaseOutcome
     from mmreason.grounding.formats.ref_adv_scores import RefAdvScores
 
 _MOST_NAMED = 5
@@ -63,6 +63,7 @@ def diagnose_predictions(
         score_answers,
     )
     from mmreason.evaluation.refadv.runner import read_outcomes
+    from mmreason.grounding.refadv import load_frozen
     from mmreason.types import UsageError
 
     if compat not in (None, "ref-adv"):
@@ -75,7 +76,7 @@ def diagnose_predictions(
         )
     if compat is not None and form is not PredictionForm.REF_ADV:
         raise UsageError(f"--compat ref-adv is for its prediction rows; {predictions} has others")
-    cases: list[Case] = []
+    cases: list[RefAdvCase] = []
     scores: RefAdvScores | None = None
     with show_progress(f"reading {predictions}"):
         if form is PredictionForm.OUTCOMES:
@@ -84,8 +85,6 @@ def diagnose_predictions(
             if items is not None:
                 asked = read_items(items)
             else:
-                from mmreason.grounding.refadv import load_frozen
-
                 frozen = (*load_frozen("image"), *load_frozen("video"))
                 asked = find_answered(predictions, frozen)
                 print_notice(
@@ -111,7 +110,7 @@ def diagnose_predictions(
 
 def _join_ref_adv(
     predictions: Path, rows: Path, seen_multiple: int | None
-) -> tuple[list[Outcome], RefAdvScores]:
+) -> tuple[list[CaseOutcome], RefAdvScores]:
     """Outcomes of all rows that can be scored, and both scorings; bad lines are named."""
     from mmreason.evaluation.refadv.rows import join_predictions, sizes_seen
     from mmreason.grounding.formats import FormError, RowError, read_rows

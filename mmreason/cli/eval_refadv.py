@@ -28,7 +28,7 @@ from mmreason.cli.common import (
 from mmreason.cli.measuring import read_seeds, show_bar, split_names
 
 if TYPE_CHECKING:
-    from mmreason.evaluation.refadv.cases import Case
+    from mmreason.evaluation.refadv.cases import RefAdvCase
     from mmreason.evaluation.refadv.diagnosis import Diagnosis
     from mmreason.evaluation.refadv.subjects import Phrase, Subject
 
@@ -182,13 +182,13 @@ def eval_refadv(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class PlannedCases:
     """What is asked.
 
-    Example: `Work(cases=cases, settings={}, problems=())`.
+    Example: `PlannedCases(cases=cases, settings={}, problems=())`.
     """
 
-    cases: Sequence[Case]
+    cases: Sequence[RefAdvCase]
     settings: Mapping[str, Any]
     problems: Sequence[str] = ()
     """Rows that are not used, with the reason."""
@@ -206,7 +206,7 @@ def _make_items(
     variants: str,
     shuffles: int,
     folder: Path,
-) -> Work:
+) -> PlannedCases:
     from mmreason.evaluation.refadv.cases import check_changes
     from mmreason.evaluation.refadv.plan import ItemPlan, mix_knobs, write_items
     from mmreason.types import UsageError
@@ -231,10 +231,10 @@ def _make_items(
     if not (folder / "items.jsonl").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         write_items(items, folder / "items.jsonl")
-    return Work(cases=tuple(plan.cases(items)), settings=plan.settings(items))
+    return PlannedCases(cases=tuple(plan.cases(items)), settings=plan.settings(items))
 
 
-def _read_rows(rows: Path, images: Path | None, variants: str, shuffles: int) -> Work:
+def _read_rows(rows: Path, images: Path | None, variants: str, shuffles: int) -> PlannedCases:
     import hashlib
 
     from mmreason.evaluation.refadv.cases import check_changes
@@ -243,7 +243,7 @@ def _read_rows(rows: Path, images: Path | None, variants: str, shuffles: int) ->
     from mmreason.types import UsageError
 
     changes = check_changes(split_names(variants))
-    cases: list[Case] = []
+    cases: list[RefAdvCase] = []
     problems: list[str] = []
     try:
         readings = list(read_rows(rows))
@@ -262,7 +262,7 @@ def _read_rows(rows: Path, images: Path | None, variants: str, shuffles: int) ->
         raise UsageError(f"{rows}: no row can be asked: {reason}")
     digest = hashlib.sha256(rows.read_bytes()).hexdigest()
     settings = {"rows_sha256": digest, "changes": list(changes), "shuffles": shuffles}
-    return Work(cases=cases, settings=settings, problems=problems)
+    return PlannedCases(cases=cases, settings=settings, problems=problems)
 
 
 def load_subjects(

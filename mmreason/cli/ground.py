@@ -83,7 +83,7 @@ def ground_expression(
     from mmreason.types import Budget
 
     if out is not None:
-        _check_out(out, want)
+        _check_out(out, want, file)
     part = None if span is None else read_span(span)
     budget = Budget(frames=budget_frames, rounds=budget_calls, seconds=budget_seconds)
     # For its checks alone: no model is loaded for what cannot be asked.
@@ -252,13 +252,16 @@ def _draw_boxes(file: str, grounding: Grounding, picture: Path) -> None:
     save_picture(image, picture, "--out")
 
 
-def _check_out(out: Path, want: str) -> None:
+def _check_out(out: Path, want: str, file: str) -> None:
     """UsageError where nothing can be written there, before anything is looked at."""
+    from mmreason.tools.ground import is_image
     from mmreason.types import UsageError
     from mmreason.video.files import check_writable
 
     if _is_picture(out):
         picture_format(out, "--out")
+    elif is_image(file):
+        raise UsageError(f"{out}: of an image a picture is drawn; give a name that ends in .png")
     elif want == "box":
         raise UsageError(f"{out}: a video or a page is drawn of a tube; give --want tube")
     check_writable(out)

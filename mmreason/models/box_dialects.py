@@ -25,7 +25,6 @@ _FAMILIES = (
     # Before Gemma: "paligemma-3b" is not of the family "gemma-3".
     (Dialect.PALIGEMMA, r"paligemma"),
     (Dialect.KOSMOS_2, r"kosmos2(?!5)"),
-    (Dialect.REX_OMNI, r"rexomni"),
     (Dialect.MOLMO_2, r"molmo2"),
     (Dialect.MOLMO, r"molmo"),
     (Dialect.COGVLM, r"cogvlm|cogagent"),
@@ -34,6 +33,9 @@ _FAMILIES = (
 )
 """Letters and digits of a name, by what the makers of the family document; the first that matches
 counts. All others write 0..1000 of width and height, x first."""
+
+_FINE_TUNES = ((Dialect.REX_OMNI, r"rexomni"),)
+"""Weights of another family's type that were taught to write boxes in their own way."""
 
 _AS_JSON = (
     "Locate the {expression}. Output its bbox in JSON as a list of %s; output [] if it is not "
@@ -69,15 +71,21 @@ _LOCATE = {
 words."""
 
 
-def dialect_of(name: str) -> Dialect:
+def dialect_of(name: str, *, weights: str = "") -> Dialect:
     """What the numbers of a box mean for the family that `name` (a model type, a hub name, a served
-    name) belongs to.
+    name) belongs to. `weights` is their name or folder where `name` is only a type: some fine-tunes
+    keep the type and change the boxes.
 
     Example:
         >>> dialect_of("OpenGVLab/InternVL3-8B-hf"), dialect_of("my-own")
         (<Dialect.INTERNVL: 'internvl'>, <Dialect.NORM_1000: 'norm_1000'>)
     """
-    letters = re.sub(r"[^a-z0-9]", "", name.lower())
+    letters, of_weights = (
+        re.sub(r"[^a-z0-9]", "", text.lower()) for text in (name, re.split(r"[/\\]", weights)[-1])
+    )
+    for dialect, pattern in _FINE_TUNES:
+        if re.search(pattern, letters) or re.search(pattern, of_weights):
+            return dialect
     return next((d for d, pattern in _FAMILIES if re.search(pattern, letters)), Dialect.NORM_1000)
 
 
@@ -105,11 +113,12 @@ _TOKENS_OF_OTHERS = {"answer_tokens": 128, "caption_tokens": 128}
 """Limits by role: a strong model may be asked to explain, and plans in words."""
 
 
-def recipe_for(name: str, *, multiple_px: int, tier: Tier) -> ClipRecipe:
+def recipe_for(name: str, *, multiple_px: int, tier: Tier, weights: str = "") -> ClipRecipe:
     """How a model without a recipe of its own is asked: in general words, and for boxes in the
-    form that its family was trained on. `multiple_px` is of the sides of its frames."""
+    form that its family was trained on, see `dialect_of`. `multiple_px` is of the sides of its
+    frames."""
     clip = ClipRecipe(frames=16, leaf_s=16.0, multiple_px=multiple_px, prompts=GENERAL)
-    return limit_tokens(with_dialect(clip, dialect_of(name)), tier)
+    return limit_tokens(with_dialect(clip, dialect_of(name, weights=weights)), tier)
 
 
 def limit_tokens(clip: ClipRecipe, tier: Tier) -> ClipRecipe:

@@ -178,7 +178,13 @@ class TransformersModel:
         self.may_be_probed = False  # its size is known
         self.takes_tools = writes_tools(self._render)
         self.clip = options.adapt_clip(
-            clip or recipe_for(model.config.model_type, multiple_px=multiple_px, tier=self.tier)
+            clip
+            or recipe_for(
+                model.config.model_type,
+                multiple_px=multiple_px,
+                tier=self.tier,
+                weights=name,
+            )
         )
 
     @property

@@ -201,11 +201,10 @@ class TargetResult(BaseModel):
 
 
 def _spread_path(tube: Tube) -> list[tuple[float, float, float, float, float]]:
-    rows = [
-        (round(float(time_s), 3), *(round(float(value), 1) for value in box_px))
-        for time_s, box_px, present in zip(tube.times_s, tube.boxes_px, tube.present, strict=True)
-        if present
-    ]
+    rows = []
+    for time_s, box_px in zip(tube.times_s[tube.present], tube.boxes_px[tube.present], strict=True):
+        x1, y1, x2, y2 = (round(float(value), 1) for value in box_px)
+        rows.append((round(float(time_s), 3), x1, y1, x2, y2))
     step = -(-len(rows) // MOST_PATH) or 1
     return rows[::step]
 

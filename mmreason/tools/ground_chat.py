@@ -42,6 +42,8 @@ from mmreason.video.types import FrameBatch
 SHEET_PX = 960
 """Width of the picture in which candidates are numbered, before it is made as large as the model
 takes it."""
+UNREAD = "the reply names no number"
+"""Reason of a choice of nobody whose reply could not be read: no refusal."""
 ANSWER_TOKENS = 96
 PARSE_TOKENS = 384
 CHECK_TOKENS = 160
@@ -79,13 +81,13 @@ class ChatDetector:
         detections: list[tuple[Detection, ...]] = []
         for start in range(0, len(frames), self._batch_size(frames)):
             stop = min(len(frames), start + self._batch_size(frames))
-            part = FrameBatch(
+            frame_part = FrameBatch(
                 pixels=frames.pixels[start:stop],
                 times_s=frames.times_s[start:stop],
                 exact=frames.exact[start:stop],
             )
             for time_s, reading in zip(
-                part.times_s, ask_boxes(self.model, part, phrase), strict=True
+                frame_part.times_s, ask_boxes(self.model, frame_part, phrase), strict=True
             ):
                 self.readings.append((float(time_s), reading))
                 detections.append(_to_detections(reading))
@@ -130,7 +132,7 @@ class ChatChooser:
         )
         numbers = read_numbers(text, len(tubes))
         if numbers is None:
-            return Choice(ids=(), reason="the reply names no number", raw_text=text)
+            return Choice(ids=(), reason=UNREAD, raw_text=text)
         ids = tuple(sheet.ids[number - 1] for number in numbers)
         return Choice(ids=ids, ambiguous=len(ids) > 1, reason=_reason(text), raw_text=text)
 
@@ -163,8 +165,8 @@ def ask_contrast(
 ) -> tuple[str, str]:
     """("A", "B", "both", "neither", or empty where it cannot be read; the model's words) of two
     things that are framed in the pictures. Raises what models raise."""
-    shown: list[tuple[FrameBatch, Literal["video", "image"]]] = [(p, "image") for p in pictures]
-    text = _ask(model, shown, prompts.contrast_text(expression))
+    clips: list[tuple[FrameBatch, Literal["video", "image"]]] = [(p, "image") for p in pictures]
+    text = _ask(model, clips, prompts.contrast_text(expression))
     return read_contrast(text), text
 
 
@@ -189,9 +191,9 @@ def ask_tubes(
     are of the size at which it is shown them. Raises what models raise."""
     height_px, width_px = frames.pixels.shape[1:3]
     times_s = [float(time_s) for time_s in frames.times_s]
-    own = model.clip.prompts
-    if own.track:
-        text = own.follow(expression)
+    model_prompts = model.clip.prompts
+    if model_prompts.track:
+        text = model_prompts.follow(expression)
         # Models with two frames to a slice name the middle of each.
         times_s = [(times_s[i] + times_s[min(i + 1, len(times_s) - 1)]) / 2
                    for i in range(0, len(times_s), 2)]  # fmt: skip
@@ -252,7 +254,7 @@ def _read_descriptor(row: object) -> Descriptor | None:
 
 def _ask(
     model: ChatModel,
-    shown: Sequence[tuple[FrameBatch, Literal["video", "image"]]],
+    clips: Sequence[tuple[FrameBatch, Literal["video", "image"]]],
     text: str,
     tokens: int = ANSWER_TOKENS,
     *,
@@ -260,7 +262,7 @@ def _ask(
 ) -> str:
     """What the model says, without its thought. With `texts` it is held to one of them, where it
     can be."""
-    parts = [FramesPart(_fitted(model, frames), kind) for frames, kind in shown]
+    parts = [FramesPart(_fitted(model, frames), kind) for frames, kind in clips]
     conversation = [Message("user", (*parts, TextPart(text)))]
     request = GenerateRequest([conversation], max_new_tokens=max(tokens, model.clip.answer_tokens))
     if texts:

@@ -33,6 +33,8 @@ class Meter:
     budget: Budget
     cost: Cost = field(default_factory=Cost)
     started_s: float = field(default_factory=time.monotonic)
+    declined: dict[str, None] = field(default_factory=dict)
+    """Why models declined to answer, each reason once: a decline is no absence."""
 
     def check(self, planned: Cost) -> None:
         """Raise BudgetSpent where `planned` does not fit into what is left."""
@@ -134,6 +136,9 @@ class MeteredModel:
             tokens_out=sum(reply.tokens_out for reply in replies),
         )
         self.meter.cost += planned + tokens
+        self.meter.declined |= dict.fromkeys(
+            reply.note for reply in replies if reply.note.startswith("declined: ")
+        )
         return replies
 
 

@@ -87,3 +87,11 @@ def test_what_cannot_be_done_is_one_line(
 def test_a_span_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--span must be"):
         read_span(text)
+
+
+def test_of_an_image_no_video_is_drawn(
+    model: ScriptedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["ground", "picture.png", "red half", "--want", "tube", "--out", str(tmp_path / "a.mp4")]
+    assert main(argv) == 2
+    assert "of an image a picture is drawn" in capsys.readouterr().err

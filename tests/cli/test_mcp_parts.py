@@ -125,6 +125,20 @@ def test_the_model_is_loaded_once_and_only_when_needed(clip: Path, model: Script
     assert loads == [1]
 
 
+def test_a_thing_is_followed_through_a_part(clip: Path, model: ScriptedModel) -> None:
+    service = VideoService(lambda: Reasoner(model), Roots.of([clip.parent]))
+    output = service.ground(
+        _call(), clip.name, "red half", None, want="tube", start_s=1.0, end_s=3.0, frames=6
+    )
+    values = output.values.model_dump()
+    (target,) = values["targets"]
+    assert values["status"] == "found" and 1.0 <= target["start_s"] < target["end_s"] < 3.0
+    assert len(target["path"]) > 5 and target["path"][0][1:] == (16.0, 12.0, 48.0, 48.0)
+    assert model.frames <= 6
+    with pytest.raises(UsageError, match="must lie in it in that order"):
+        service.ground(_call(), clip.name, "red half", None, want="tube", start_s=3.0, end_s=1.0)
+
+
 def test_a_model_that_failed_to_load_is_tried_again(clip: Path, model: ScriptedModel) -> None:
     loads: list[int] = []
 

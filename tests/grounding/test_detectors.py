@@ -123,13 +123,13 @@ def test_boxes_are_scaled_back_by_height_and_width_of_the_frame_not_of_what_was_
 def test_a_threshold_leaves_out_what_is_below_and_is_in_the_settings(folders, detectors):
     frames = make_frames(1)
     (everything,) = detectors("owlv2").detect(frames, "dog")
-    scores = sorted(d.score for d in everything)
+    scores = sorted(d.score or 0.0 for d in everything)
     strict = load_detector(folders("owlv2"), device="cpu", threshold=scores[len(scores) // 2])
     (fewer,) = strict.detect(frames, "dog")
     assert 0 < len(fewer) < len(everything)
     assert isinstance(strict, ZeroShotDetector)
     assert strict.settings["threshold"] == scores[len(scores) // 2]
-    assert [d.score for d in fewer] == sorted((d.score for d in fewer), reverse=True)
+    assert [d.score for d in fewer] == sorted((d.score or 0.0 for d in fewer), reverse=True)
 
 
 def test_florence_has_no_scores_and_refuses_a_threshold(folders, detectors):

@@ -102,7 +102,9 @@ def test_concepts_are_those_of_the_library_although_features_are_dropped(sam3_fo
         assert tube.masks is not None and tube.scores is not None and tube.label == "dog"
         assert np.flatnonzero(tube.present).tolist() == sorted(masks)
         for frame, pixels in masks.items():
-            np.testing.assert_array_equal(tube.masks[frame].to_array(), pixels)
+            mask = tube.masks[frame]
+            assert mask is not None
+            np.testing.assert_array_equal(mask.to_array(), pixels)
             assert tube.scores[frame] > 0
 
 

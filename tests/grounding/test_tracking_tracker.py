@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from mmreason.grounding import Box, Detection, Tube
+from mmreason.grounding import Box, Detection, Tube, iou
 from mmreason.grounding.detectors.scripted import ScriptedDetector, tubes_of_world
+from mmreason.grounding.recipes import seed_and_propagate
+from mmreason.grounding.tracking.appearance import ColourEncoder
 from mmreason.grounding.tracking.association import (
     match_pairs,
     score_directions,
 )
+from mmreason.grounding.tracking.template import TemplateTracker
 from mmreason.grounding.tracking.tracker import KalmanTracker
-from mmreason.grounding.tracking.tracklets import Tracklet, link_tracklets
+from mmreason.grounding.tracking.tracklets import Tracklet, _link_costs, link_tracklets
+from mmreason.video.reader import Video
 from mmreason.video.types import FrameBatch
 from mmreason.video.world import generate
 
@@ -92,7 +97,27 @@ def test_unsure_detections_go_on_with_a_track_but_start_none():
     rows = [see(box_around(20 + 4 * i, 50), score=0.9 if i < 5 else 0.3) for i in range(10)]
     (tube,) = track(rows)
     assert tube.observed.all() and tube.present.all()
-    assert track([see(box_around(20, 50), score=0.3)] * 10) == ()
+    assert (
+        len(
+            track(
+                [
+                    see(box_around(20, 50), box_around(150, 50)),
+                    *[
+                        (*see(box_around(20, 50)), *see(box_around(80, 50), score=0.3))
+                        for _ in range(9)
+                    ],
+                ]
+            )
+        )
+        == 1
+    )
+
+
+def test_a_detector_that_is_never_sure_still_has_its_objects_tracked():
+    rows = [see(box_around(20 + 4 * i, 50), score=0.2 + 0.01 * (i % 3)) for i in range(10)]
+    (tube,) = track(rows)
+    assert tube.present.all()
+    assert track(rows, KalmanTracker(sure_score=0.5)) == ()
 
 
 def test_looking_once_a_second_fills_what_is_between_two_looks():
@@ -210,3 +235,102 @@ def test_linking_takes_the_piece_that_continues_the_way():
     ]
     assert link_tracklets(pieces, times_s, 3.0) == [[0, 2], [1, 3]]
     assert link_tracklets(pieces, times_s, 0.5) == [[0], [1], [2], [3]]
+
+
+def test_link_costs_equal_one_pair_at_a_time():
+    rng = np.random.default_rng(6)
+    count, longest_gap_s = 12, 3.0
+    edges = rng.uniform(0, 1, (2, count, 7)) * [6, 120, 120, 20, 20, 60, 60] + [
+        0,
+        0,
+        0,
+        20,
+        20,
+        -30,
+        -30,
+    ]
+    costs = _link_costs(edges[0], edges[1], longest_gap_s)
+    assert np.isfinite(costs).any() and np.isinf(costs).any()
+    for i, j in itertools.product(range(count), range(count)):
+        time_s, x, y, w, h, vx, vy = edges[0, i]
+        time_2_s, x2, y2, w2, h2, vx2, vy2 = edges[1, j]
+        gap_s, size = time_2_s - time_s, (w * h * w2 * h2) ** 0.25
+        forward = math.hypot(x + vx * gap_s - x2, y + vy * gap_s - y2) / size
+        back = math.hypot(x2 - vx2 * gap_s - x, y2 - vy2 * gap_s - y) / size
+        near = math.hypot(x2 - x, y2 - y) / size
+        jump = min((forward + back) / 2, near + 0.3)
+        growth = max(abs(math.log(w / w2)), abs(math.log(h / h2)))
+        if 0 < gap_s <= longest_gap_s and jump <= 1.0 and growth <= math.log(1.5):
+            assert costs[i, j] == pytest.approx(jump + growth + 0.1 * gap_s / longest_gap_s)
+        else:
+            assert costs[i, j] == np.inf
+
+
+def test_a_sure_false_box_nearby_does_not_take_a_track_away():
+    rows = [see(box_around(20 + 4 * i, 50)) for i in range(20)]
+    # In one frame the object is unsure and a false box beside it is sure.
+    far = box_around(20 + 40 + 9, 50 + 9)
+    rows[10] = (*see(far, score=0.9), *see(box_around(60, 50), score=0.3))
+    (tube,) = track(rows)
+    assert tube.at(1.0) == box_around(60, 50) and tube.observed.all()
+
+
+def test_colours_keep_apart_two_that_meet_and_turn_back():
+    frames = blank_frames(40, (320, 60))
+    rows = []
+    for i in range(40):
+        shift = 4 * min(i, 39 - i)
+        for x, colour in ((40 + shift, (250, 0, 0)), (200 - shift, (0, 0, 250))):
+            frames.pixels[i, 20:40, x - 10 : x + 10] = colour
+        rows.append(see(box_around(40 + shift, 30), box_around(200 - shift, 30)))
+    apart = [box_around(40, 30), box_around(200, 30)]
+    tubes = KalmanTracker(encoder=ColourEncoder()).track(frames, rows)
+    assert [tube.at(3.9) for tube in tubes] == apart
+    # Boxes alone say that they pass through each other.
+    assert [tube.at(3.9) for tube in KalmanTracker().track(frames, rows)] == apart[::-1]
+
+
+@pytest.mark.parametrize("start", [0, 8, 19])
+def test_a_picture_is_followed_both_ways_and_is_absent_where_it_is_not(start):
+    rng = np.random.default_rng(0)
+    patch = rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    frames = blank_frames(20, (160, 90))
+    frames.pixels[:] = rng.integers(90, 110, frames.pixels.shape, dtype=np.uint8)
+    for i in range(20):
+        if not 11 <= i < 14:
+            frames.pixels[i, 30:46, 10 + 5 * i : 26 + 5 * i] = patch
+    seeds = [see(Box(10 + 5 * i, 30, 26 + 5 * i, 46)) if i == start else () for i in range(20)]
+    (tube,) = TemplateTracker().track(frames, seeds)
+    assert np.flatnonzero(~tube.present).tolist() == [11, 12, 13]
+    expected = np.array([[10 + 5 * i, 30, 26 + 5 * i, 46] for i in range(20)], float)
+    np.testing.assert_allclose(tube.boxes_px[tube.present], expected[tube.present], atol=1.5)
+
+
+def test_a_picture_without_contrast_or_size_is_not_followed_and_says_so():
+    frames = blank_frames(4, (64, 36))
+    for box in (Box(5, 5, 20, 20), Box(5, 5, 6, 6), Box(-20, -20, -5, -5)):
+        (tube,) = TemplateTracker().track(frames, [(), (Detection(box=box),), (), ()])
+        assert tube.observed.tolist() == [False, True, False, False]
+    with pytest.raises(ValueError, match="1 rows for 4 frames"):
+        TemplateTracker().track(frames, [()])
+
+
+def test_a_picture_is_followed_through_windows_of_a_real_world(tmp_path):
+    world = generate.world(4, duration_s=4.0, scene_s=4.0, most_actors=2)
+    video = Video.open(world.save(tmp_path / "world.json"))
+    times_s = np.arange(20) / 5
+    truth = tubes_of_world(world, times_s)[0]
+    start = int(np.flatnonzero(truth.present)[len(np.flatnonzero(truth.present)) // 2])
+    box = truth.at(float(times_s[start]))
+    assert box is not None
+    result = seed_and_propagate(
+        video, times_s, TemplateTracker(), [Detection(box=box)], float(times_s[start]),
+        most_frames=8,
+    )  # fmt: skip
+    (tube,) = result.chosen
+    both = tube.present & truth.present
+    overlaps = [
+        iou(Box(*a), Box(*b))
+        for a, b in zip(tube.boxes_px[both], truth.boxes_px[both], strict=True)
+    ]
+    assert both.sum() >= 0.8 * truth.present.sum() and np.mean(overlaps) > 0.7

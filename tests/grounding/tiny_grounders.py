@@ -19,6 +19,7 @@ def write_grounding_dino(folder: Path, *, mm: bool = False) -> Path:
     """Grounding DINO, or MM-Grounding-DINO: Swin and BERT of a few channels."""
     import torch
     from transformers import (
+        AutoConfig,
         BertConfig,
         BertTokenizer,
         GroundingDinoConfig,
@@ -27,32 +28,29 @@ def write_grounding_dino(folder: Path, *, mm: bool = False) -> Path:
         GroundingDinoProcessor,
         MMGroundingDinoConfig,
         MMGroundingDinoForObjectDetection,
-        SwinConfig,
     )
 
     folder.mkdir(parents=True)
     (folder / "vocab.txt").write_text("\n".join(WORDS))
-    swin = SwinConfig(
-        image_size=64, embed_dim=8, depths=[1, 1, 1], num_heads=[1, 1, 1], window_size=4,
+    swin = AutoConfig.for_model(
+        "swin", image_size=64, embed_dim=8, depths=[1, 1, 1], num_heads=[1, 1, 1], window_size=4,
         out_indices=[1, 2, 3],
     )  # fmt: skip
     bert = BertConfig(
         vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=16, max_position_embeddings=256,
     )  # fmt: skip
-    kinds = (
-        (MMGroundingDinoConfig, MMGroundingDinoForObjectDetection)
-        if mm
-        else (GroundingDinoConfig, GroundingDinoForObjectDetection)
-    )
-    config = kinds[0](
-        backbone_config=swin, text_config=bert, d_model=32, encoder_layers=1, decoder_layers=2,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
-        decoder_ffn_dim=16, num_queries=6, num_feature_levels=3, max_text_len=32,
-        disable_custom_kernels=True,
-    )  # fmt: skip
+    settings = {
+        "backbone_config": swin, "text_config": bert, "d_model": 32, "encoder_layers": 1,
+        "decoder_layers": 2, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "num_queries": 6, "num_feature_levels": 3,
+        "max_text_len": 32, "disable_custom_kernels": True,
+    }  # fmt: skip
     torch.manual_seed(0)
-    kinds[1](config).save_pretrained(folder)
+    if mm:
+        MMGroundingDinoForObjectDetection(MMGroundingDinoConfig(**settings)).save_pretrained(folder)
+    else:
+        GroundingDinoForObjectDetection(GroundingDinoConfig(**settings)).save_pretrained(folder)
     pictures = GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 96})
     tokenizer = BertTokenizer(str(folder / "vocab.txt"))
     GroundingDinoProcessor(pictures, tokenizer).save_pretrained(folder)
@@ -137,18 +135,19 @@ def write_florence(folder: Path) -> Path:
     )  # fmt: skip
     config = Florence2Config(
         text_config=text.to_dict(), vision_config=vision.to_dict(),
-        image_token_id=tokenizer.image_token_id,
+        image_token_id=tokenizer.get_vocab()["<image>"],
     )  # fmt: skip
     torch.manual_seed(0)
     model = Florence2ForConditionalGeneration(config)
     with torch.no_grad():
         # What it writes are mostly locations, and another one at every place.
-        model.get_input_embeddings().weight[len(tokens) + 1 :] *= 30
-        model.model.language_model.decoder.embed_positions.weight *= 1000
+        weights = model.state_dict()
+        weights["model.language_model.shared.weight"][len(tokens) + 1 :] *= 30
+        weights["model.language_model.decoder.embed_positions.weight"] *= 1000
     model.save_pretrained(folder)
     pictures = CLIPImageProcessor(size={"height": 32, "width": 32}, do_center_crop=False)
     # 4 x 4 patches of 32 pixels, and their mean.
-    pictures.image_seq_length = 17
+    vars(pictures)["image_seq_length"] = 17
     Florence2Processor(pictures, tokenizer).save_pretrained(folder)
     return folder
 

@@ -52,6 +52,12 @@ def test_a_name_tells_how_boxes_are_written(name: str, dialect: Dialect) -> None
     assert recipe_for(name, multiple_px=28, tier="small").box_dialect is dialect
 
 
+def test_a_fine_tune_that_keeps_its_type_is_known_by_its_weights() -> None:
+    assert dialect_of("qwen2_5_vl", weights="IDEA-Research/Rex-Omni") is Dialect.REX_OMNI
+    assert dialect_of("qwen2_5_vl", weights="/models/Rex-Omni/run") is Dialect.SEEN_PX
+    assert dialect_of("qwen2_5_vl", weights="my-own") is Dialect.SEEN_PX
+
+
 def test_y_first_families_are_asked_for_y_first() -> None:
     assert "[y1, x1, y2, x2]" in recipe_for("gemma3", multiple_px=1, tier="small").prompts.find(
         "cup"
@@ -67,6 +73,9 @@ def test_y_first_families_are_asked_for_y_first() -> None:
         ("Qwen/Qwen2.5-VL-7B-Instruct", Dialect.SEEN_PX, 28),
         ("gemini-2.5-flash", Dialect.NORM_1000_YX, 32),
         ("Qwen/Qwen3-VL-4B-Instruct", Dialect.NORM_1000, 32),
+        ("Qwen/Qwen2-VL-2B-Instruct", Dialect.QWEN2_VL, 28),
+        ("OpenGVLab/InternVL3_5-8B", Dialect.INTERNVL, 32),
+        ("deepseek-ai/deepseek-vl2", Dialect.DEEPSEEK_VL2, 32),
     ],
 )
 def test_the_served_name_decides_behind_a_server(

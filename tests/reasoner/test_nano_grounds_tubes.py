@@ -62,6 +62,8 @@ def test_nano_refuses_what_is_outside_its_words(reasoner, script):
     found = reasoner.ground(script, "the dog that runs", want="tube", fps=1)
     assert found.status in (GroundingStatus.NONE, GroundingStatus.UNPARSED)
     assert not found.targets
+    # That it declined is told: it did not look.
+    assert any("does not know the word" in issue.text for issue in found.issues)
 
 
 def test_nano_tells_apart_by_a_negation(reasoner, tmp_path):

@@ -133,7 +133,7 @@ def _needle(folder: Path) -> list[str]:
 
 def _diagnosis() -> Any:
     from mmreason.evaluation.refadv.diagnosis import build_diagnosis
-    from mmreason.evaluation.refadv.failures import Failure
+    from mmreason.evaluation.refadv.failures import DrawnFailure
     from tests.evaluation.refadv.made_outcomes import FACTS, wrong
 
     outcomes = [
@@ -143,7 +143,7 @@ def _diagnosis() -> Any:
         for i in range(3)
     ]
     outcomes += [replace(o, change="delete", changed=EVIL, error=EVIL) for o in outcomes]
-    failure = Failure(
+    failure = DrawnFailure(
         **{"subject": EVIL, "item": EVIL, "words": ((EVIL, True), (EVIL, False)), "pick": "hard"},
         **{"missed": (EVIL,), "status": EVIL, "note": EVIL, "picture": ""},
     )

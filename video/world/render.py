@@ -52,9 +52,9 @@ class Drawing:
 
 
 def draw_frame(world: World, time_s: float, size_px: tuple[int, int]) -> Drawing:
-    """Draw the frame shown at a time of the video, and tell which actor is seen where. `size_px` is (width,
-    height); later actors are nearer. Takes memory for a whole frame an actor: `draw_pixels` is for
-    those who only look."""
+    """Draw the frame shown at a time of the video, and tell which actor is seen where. `size_px` is
+    (width, height); later actors are nearer. Takes memory for a whole frame an actor: `draw_pixels`
+    is for those who only look."""
     width, height = size_px
     scene = world.scene_at(world.script_time_s(time_s))
     coverage = np.zeros((len(scene.actors), height, width), np.float32)

@@ -136,7 +136,9 @@ def find_outline(shape: Form) -> np.ndarray:
     if shape in POLYGONS:
         corners = POLYGONS[shape]
         following = np.roll(corners, -1, axis=0)
-        steps = np.linspace(0, 1, 16, endpoint=False)[:, None, None]
+        # Cut-outs have many short edges.
+        count = 16 if len(corners) <= 12 else 4
+        steps = np.linspace(0, 1, count, endpoint=False)[:, None, None]
         return (corners + steps * (following - corners)).reshape(-1, 2)
     turns = np.linspace(0, 2 * np.pi, 128, endpoint=False)
     return np.stack([np.cos(turns), np.sin(turns)], 1)

@@ -94,9 +94,9 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
         every_s = 0.0 if most is None else _plan_interval(times_s, most)
     else:
         detector = chat = ChatDetector(task.model)
-        limits = [LOOKS] if task.can_judge else [NANO_LOOKS]
-        for left in (task.meter.frames_left, task.meter.calls_left):
-            most = _share_of(left) if task.can_judge else left
+        limits = [NANO_LOOKS if task.model.tier == "nano" else LOOKS]
+        for budget_left in (task.meter.frames_left, task.meter.calls_left):
+            most = _share_of(budget_left) if task.can_judge else budget_left
             limits += [] if most is None else [most]
         every_s = max(LEAST_LOOK_S, _plan_interval(times_s, min(limits)))
     result = detect_track_choose(
@@ -105,7 +105,7 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
         detector,
         KalmanTracker(),
         None,
-        task.phrase,
+        task.phrase if chat is None else task.phrase_of_all,
         task.request.expression,
         redetect_s=every_s,
     )
@@ -114,9 +114,9 @@ def track_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.nda
     return _collect(task, result, readings)
 
 
-def _share_of(left: int | None) -> int | None:
+def _share_of(budget_left: int | None) -> int | None:
     """How many of the frames or calls that are left looking for candidates may take."""
-    return None if left is None else int(left * CHECKS_KEPT)
+    return None if budget_left is None else int(budget_left * CHECKS_KEPT)
 
 
 def _plan_interval(times_s: np.ndarray, most: int) -> float:
@@ -215,17 +215,21 @@ def _write_tubes(task: GroundTask, times_s: np.ndarray) -> Candidates:
         reading = ask_tubes(task.model, frames, task.size_px, task.request.expression, task.prompts)
         readings.append((float(frames.times_s[0]), reading))
         written.append([target.tube for target in reading.targets if target.tube is not None])
-    all_s = np.unique(np.concatenate([t.times_s for row in written for t in row] or [times_s]))
     pieces = [tube for row in written for tube in row]
-    tubes = [_extend(tube, all_s, str(number)) for number, tube in enumerate(pieces, 1)]
+    all_s = np.unique(np.round(np.concatenate([times_s, *(t.times_s for t in pieces)]), 6))
+    tubes = [
+        replace(tube.resample(all_s, _longest_gap_s(tube)), id=str(number))
+        for number, tube in enumerate(pieces, 1)
+    ]
     if len(clips) > 1:
         tubes = _join_pieces(tubes)
     task.settings["recipe"] = {"recipe": "model end to end", "clips": len(clips)}
     task.tell(
-        "skipped", "the model writes boxes at times of its own; between them nothing is known"
+        "skipped", "the model writes boxes at times of its own; between them they are filled in"
     )
-    task.log("write", calls=len(readings), times_s=[round(float(t), 3) for t in all_s],
-             tubes=[{"id": t.id, "present": int(t.present.sum())} for t in tubes])  # fmt: skip
+    named_s = sorted({round(float(time_s), 3) for tube in pieces for time_s in tube.times_s})
+    rows = [{"id": tube.id, "present": int(tube.present.sum())} for tube in tubes]
+    task.log("write", calls=len(readings), named_s=named_s, tubes=rows)
     is_one = len(tubes) <= task.request.max_targets
     return Candidates(
         times_s=all_s,
@@ -252,11 +256,9 @@ def _plan_clips(task: GroundTask, times_s: np.ndarray) -> list[np.ndarray]:
     return clips
 
 
-def _extend(tube: Tube, times_s: np.ndarray, id: str) -> Tube:
-    """The tube over all of `times_s`; nobody looked where it has no time."""
-    boxes = [tube.at(float(time_s)) for time_s in times_s]
-    looked = [bool((np.abs(tube.times_s - time_s) <= AT_S).any()) for time_s in times_s]
-    return Tube.from_boxes(times_s.tolist(), boxes, observed=looked, id=id, label=tube.label)
+def _longest_gap_s(tube: Tube) -> float:
+    """Between two times that the model names, which are filled in: none was left out there."""
+    return 1.5 * float(np.median(np.diff(tube.times_s))) if len(tube) > 1 else 0.0
 
 
 def _join_pieces(tubes: Sequence[Tube]) -> list[Tube]:
@@ -293,19 +295,19 @@ def tubes_of_boxes(reading: Sequence[Detection], time_s: float, first_id: int = 
     return tubes
 
 
-def find_others(task: GroundTask, frames: FrameBatch, tubes: Sequence[Tube]) -> list[Tube]:
+def find_lookalikes(task: GroundTask, frames: FrameBatch, tubes: Sequence[Tube]) -> list[Tube]:
     """Everything else of the kind in a frame: what a target is compared with. Raises what models
     raise, and BudgetSpent."""
-    (reading,) = ask_boxes(task.model, frames, f"every {task.expression.head}")
+    (reading,) = ask_boxes(task.model, frames, task.phrase_of_all)
     time_s = float(frames.times_s[0])
     taken = [box for tube in tubes if (box := tube.at(time_s)) is not None]
-    others = [
+    lookalikes = [
         Detection(box=target.box, label=target.label)
         for target in reading.targets
         if target.box is not None and all(iou(target.box, box) < SAME_OBJECT_IOU for box in taken)
     ]
-    task.log("others", phrase=f"every {task.expression.head}", count=len(others))
-    return tubes_of_boxes(others, time_s, first_id=len(tubes) + 1)
+    task.log("others", phrase=task.phrase_of_all, count=len(lookalikes))
+    return tubes_of_boxes(lookalikes, time_s, first_id=len(tubes) + 1)
 
 
 def describe_readings(readings: Sequence[tuple[float, Grounding]]) -> list[Issue]:

@@ -117,15 +117,15 @@ def _look_still(
 ) -> dict[str, bool | None]:
     # A crop does not show where in the frame a thing is, or what it is beside.
     relations = {d.text for d in task.expression.descriptors if d.kind == "relation"}
-    asked = {k: text for k, text in statements.items() if not (is_crop and k in relations)}
+    texts_by_key = {k: text for k, text in statements.items() if not (is_crop and k in relations)}
     box = tube.at(time_s)
     assert box is not None, "looks are planned where the tube is present"
     pixels = task.source.frames_at([time_s]).pixels[0]
-    shown = crop_box(pixels, box) if is_crop else frame_box(pixels, [box])
+    picture = crop_box(pixels, box) if is_crop else frame_box(pixels, [box])
     verdicts = ask_statements(
-        task.model, still_batch(shown, time_s), tuple(asked.values()), task.prompts
+        task.judge, still_batch(picture, time_s), tuple(texts_by_key.values()), task.prompts
     )
-    return dict(zip(asked, verdicts, strict=True))
+    return dict(zip(texts_by_key, verdicts, strict=True))
 
 
 def _look_clip(task: GroundTask, tube: Tube, moving: Sequence[str]) -> dict[str, bool | None]:
@@ -140,7 +140,7 @@ def _look_clip(task: GroundTask, tube: Tube, moving: Sequence[str]) -> dict[str,
         drawn.append(pixels if box is None else frame_box(pixels, [box]))
     clip = FrameBatch(pixels=np.stack(drawn), times_s=frames.times_s, exact=frames.exact)
     texts = [f"these words are true of it: {text}" for text in moving]
-    return dict(zip(moving, ask_statements(task.model, clip, texts, task.prompts), strict=True))
+    return dict(zip(moving, ask_statements(task.judge, clip, texts, task.prompts), strict=True))
 
 
 def _vote(verdicts: Sequence[bool | None]) -> bool | None:
@@ -163,7 +163,7 @@ def contrast(task: GroundTask, first: Tube, second: Tube) -> Verdict:
         task.tell("failed", f"the comparison with the runner-up failed: {first_line(error)}")
         return "unclear"
     names: dict[str, Verdict] = {"A": "first", "B": "second", "both": "both", "neither": "neither"}
-    turned: dict[str, Verdict] = names | {"A": "second", "B": "first"}
+    turned: dict[str, Verdict] = {**names, "A": "second", "B": "first"}
     verdicts = (names.get(ahead, "unclear"), turned.get(behind, "unclear"))
     verdict = verdicts[0] if verdicts[0] == verdicts[1] else _reconcile(*verdicts)
     task.log("contrast", ids=[first.id, second.id], verdicts=list(verdicts), verdict=verdict)
@@ -182,8 +182,8 @@ def _reconcile(ahead: Verdict, behind: Verdict) -> Verdict:
 
 def _ask_pair(task: GroundTask, first: Tube, second: Tube) -> str:
     shared = first.present[:, None] & second.present[None, :]
-    same = shared & (first.times_s[:, None] == second.times_s[None, :])
-    rows = np.argwhere(same)
+    same_times = shared & (first.times_s[:, None] == second.times_s[None, :])
+    rows = np.argwhere(same_times)
     if len(rows):
         # One frame that shows both tells where they are to each other.
         middle = rows[len(rows) // 2]
@@ -198,7 +198,7 @@ def _ask_pair(task: GroundTask, first: Tube, second: Tube) -> str:
     if len(rows):
         whole = frame_box(pixels[0], [boxes[0], boxes[1]], ["A", "B"])
         pictures.insert(0, still_batch(whole, times_s[0]))
-    letter, _ = ask_contrast(task.model, pictures, task.request.expression, task.prompts)
+    letter, _ = ask_contrast(task.judge, pictures, task.request.expression, task.prompts)
     return letter
 
 

@@ -88,6 +88,6 @@ def check_looks(
 
 def _word_of(descriptor: Descriptor) -> str:
     """The look that is asked for, without its negation; empty where boxes cannot tell it."""
-    words = descriptor.text.split()
-    is_look = descriptor.kind in ("colour", "size", "pattern") and len(words) <= 2
-    return words[-1] if is_look and not words[-1].lower().endswith(_COMPARING) else ""
+    tokens = descriptor.text.split()
+    is_look = descriptor.kind in ("colour", "size", "pattern") and len(tokens) <= 2
+    return tokens[-1] if is_look and not tokens[-1].lower().endswith(_COMPARING) else ""

@@ -46,10 +46,10 @@ class GroundRequest:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "expression", checked_question(self.expression, "expression"))
-        words = len(self.expression.split())
-        if words > MOST_WORDS:
+        word_count = len(self.expression.split())
+        if word_count > MOST_WORDS:
             raise UsageError(
-                f"the expression has {words:,} words, the limit is {MOST_WORDS}; shorten it"
+                f"the expression has {word_count:,} words, the limit is {MOST_WORDS}; shorten it"
             )
         if self.want not in get_args(Want):
             raise UsageError(f"want must be box, tube or mask, got {self.want!r}")

@@ -56,8 +56,11 @@ class RuleChooser:
         return "rules"
 
     def choose(self, frames: FrameBatch, tubes: Sequence[Tube], expression: str) -> Choice:
-        """See `Chooser`; `expression` was taken apart already. Several that fit equally are told as
-        ambiguous."""
+        """See `Chooser`; `expression` was taken apart already."""
+        return self.choose_by_tracks(tubes)
+
+    def choose_by_tracks(self, tubes: Sequence[Tube]) -> Choice:
+        """Whom the tracks speak for. Several that fit equally are told as ambiguous."""
         checks = [self.judge(tube, tubes) for tube in tubes]
         failures = tuple(
             (tube.id, text)
@@ -115,18 +118,18 @@ def _judge(
     tubes: Sequence[Tube],
     size_px: tuple[int, int],
 ) -> bool | None:
-    words = descriptor.text.lower().split()
+    tokens = descriptor.text.lower().split()
     if not tube.present.any():
         return None
     if descriptor.kind == "motion":
-        return _judge_motion(words, tube, size_px)
+        return _judge_motion(tokens, tube, size_px)
     if descriptor.kind == "relation":
-        return _judge_place(words, tube, tubes, size_px)
+        return _judge_place(tokens, tube, tubes, size_px)
     if descriptor.kind == "order":
         verbs = [w for d in expression.descriptors for w in d.text.lower().split()]
-        return _judge_order(words, verbs, tube, tubes)
-    if descriptor.kind == "size" and len(words) == 1 and words[0] in _LARGEST | _SMALLEST:
-        return _judge_size(words[0], tube, tubes)
+        return _judge_order(tokens, verbs, tube, tubes)
+    if descriptor.kind == "size" and len(tokens) == 1 and tokens[0] in _LARGEST | _SMALLEST:
+        return _judge_size(tokens[0], tube, tubes)
     return None
 
 
@@ -141,7 +144,7 @@ def _side_px(tube: Tube) -> float:
     return float(np.median(np.maximum(*(boxes_px[:, 2:] - boxes_px[:, :2]).T)))
 
 
-def _judge_motion(words: Sequence[str], tube: Tube, size_px: tuple[int, int]) -> bool | None:
+def _judge_motion(tokens: Sequence[str], tube: Tube, size_px: tuple[int, int]) -> bool | None:
     centres_px = _centres_px(tube)
     if len(centres_px) < 2:
         return None  # one look shows no movement
@@ -149,19 +152,19 @@ def _judge_motion(words: Sequence[str], tube: Tube, size_px: tuple[int, int]) ->
     path_px = np.abs(np.diff(centres_px, axis=0)).sum(axis=0)
     side_px = _side_px(tube)
     is_moved = bool(np.linalg.norm(way_px) > MOVED * side_px or path_px.max() > 1.5 * side_px)
-    stems = " ".join(words)
+    stems = " ".join(tokens)
     # Coming and going before directions: "enters from the left" moves right.
     if any(verb in stems for verb in ("enter", "come in", "comes in", "arriv")):
-        return _judge_edge(words, tube, size_px, at_end=False)
+        return _judge_edge(tokens, tube, size_px, at_end=False)
     if any(verb in stems for verb in ("leave", "leaving", "exit", "goes out", "depart")):
-        return _judge_edge(words, tube, size_px, at_end=True)
+        return _judge_edge(tokens, tube, size_px, at_end=True)
     if "disappear" in stems or "vanish" in stems:
         return not tube.present[-1]
     if "appear" in stems:
         return not tube.present[0]
-    if "still" in words or "motionless" in words or "stationary" in words or stems == "stays":
+    if "still" in tokens or "motionless" in tokens or "stationary" in tokens or stems == "stays":
         return not is_moved
-    directions = [_ALSO.get(word, word) for word in words]
+    directions = [_ALSO.get(word, word) for word in tokens]
     direction = next((word for word in directions if word in _DIRECTIONS), None)
     if direction is not None:
         axis = np.array(_DIRECTIONS[direction], np.float64)
@@ -171,14 +174,14 @@ def _judge_motion(words: Sequence[str], tube: Tube, size_px: tuple[int, int]) ->
         return bool(path_px[1] > 2 * abs(way_px[1]) + side_px / 2 and path_px[1] > path_px[0])
     if "circl" in stems or "orbit" in stems:
         return bool(path_px.min() > side_px and np.linalg.norm(way_px) < path_px.sum() / 3)
-    bare = [word for word in words if word not in ("does", "do", "not", "is", "never", "around")]
+    bare = [word for word in tokens if word not in ("does", "do", "not", "is", "never", "around")]
     if len(bare) == 1 and bare[0] in ("moves", "moving", "move", "moved"):
         return is_moved
     return None  # turning a colour, touching, following: tubes of one object do not tell
 
 
 def _judge_edge(
-    words: Sequence[str], tube: Tube, size_px: tuple[int, int], *, at_end: bool
+    tokens: Sequence[str], tube: Tube, size_px: tuple[int, int], *, at_end: bool
 ) -> bool | None:
     """Whether it comes in, or goes out, over an edge; over that of a side where one is named."""
     boxes_px = tube.boxes_px[tube.present]
@@ -194,7 +197,7 @@ def _judge_edge(
         "down": box_px[3] >= size_px[1] - margin_px[1],
     }
     sides = {"top": "up", "bottom": "down"}
-    named = [sides.get(word, word) for word in words if sides.get(word, word) in touched]
+    named = [sides.get(word, word) for word in tokens if sides.get(word, word) in touched]
     is_gone = not tube.present[-1 if at_end else 0]
     if not named:
         return bool(is_gone or any(touched.values()))
@@ -202,34 +205,34 @@ def _judge_edge(
 
 
 def _judge_place(
-    words: Sequence[str], tube: Tube, tubes: Sequence[Tube], size_px: tuple[int, int]
+    tokens: Sequence[str], tube: Tube, tubes: Sequence[Tube], size_px: tuple[int, int]
 ) -> bool | None:
     """Sides of the frame; what is beside something else is not measured."""
-    if "of" in words and words[-1] not in ("frame", "picture", "image", "video", "screen"):
+    if "of" in tokens and tokens[-1] not in ("frame", "picture", "image", "video", "screen"):
         return None
     x, y = np.median(_centres_px(tube), axis=0) / np.array(size_px)
     extremes = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottommost": (1, -1)}
     for word, (axis, sign) in extremes.items():
-        if word in words:
+        if word in tokens:
             values = [sign * np.median(_centres_px(t), axis=0)[axis] for t in tubes
                       if t.present.any()]  # fmt: skip
             return bool(sign * np.median(_centres_px(tube), axis=0)[axis] <= min(values))
     sides = {"left": x < 0.5, "right": x > 0.5, "top": y < 0.5, "bottom": y > 0.5,
              "upper": y < 0.5, "lower": y > 0.5}  # fmt: skip
-    named = [side for side in sides if side in words]
+    named = [side for side in sides if side in tokens]
     if named:
         return all(bool(sides[side]) for side in named)
-    if {"middle", "centre", "center"} & set(words):
+    if {"middle", "centre", "center"} & set(tokens):
         return bool(1 / 3 <= x <= 2 / 3)
     return None
 
 
 def _judge_order(
-    words: Sequence[str], verbs: Sequence[str], tube: Tube, tubes: Sequence[Tube]
+    tokens: Sequence[str], verbs: Sequence[str], tube: Tube, tubes: Sequence[Tube]
 ) -> bool | None:
     """Its rank by when it comes, or by when it goes where the words speak of that; None where two
     come at once."""
-    if {"left", "right", "from"} & set(words):
+    if {"left", "right", "from"} & set(tokens):
         return None
     is_end = any(verb.startswith(_ENDS) or verb == "leaving" for verb in verbs)
     spans = [t.span for t in tubes if t.span is not None]
@@ -239,9 +242,9 @@ def _judge_order(
     values = sorted(span.end_s if is_end else span.start_s for span in spans)
     if values.count(value) > 1:
         return None
-    if _LAST & set(words):
+    if _LAST & set(tokens):
         return value == values[-1]
-    rank = next((_RANKS[word] for word in words if word in _RANKS), None)
+    rank = next((_RANKS[word] for word in tokens if word in _RANKS), None)
     return None if rank is None else values.index(value) == rank
 
 

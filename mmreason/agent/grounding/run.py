@@ -1,7 +1,7 @@
 """Grounding from end to end: when, who, is it really that one, and what that comes to.
 
-ground_image(model, frame, GroundRequest("the red cup"))
-ground_video(model, video, memory_of, GroundRequest("the last to leave", want="tube"))
+ground_image(roles, frame, GroundRequest("the red cup"))
+ground_video(roles, video, memory_of, GroundRequest("the last to leave", want="tube"))
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from mmreason.agent.grounding.candidates import (
     Candidates,
     describe_readings,
-    find_others,
+    find_lookalikes,
     track_candidates,
     tubes_of_boxes,
 )
@@ -24,7 +24,7 @@ from mmreason.agent.grounding.grounders import GrounderChoice, choose_grounder
 from mmreason.agent.grounding.looks import check_looks
 from mmreason.agent.grounding.request import GroundRequest, name_unseen
 from mmreason.agent.grounding.rules import RuleChooser
-from mmreason.agent.grounding.task import CountedSource, GroundTask, StillSource
+from mmreason.agent.grounding.task import STEP_TEXT, CountedSource, GroundTask, StillSource
 from mmreason.agent.grounding.when import MemoryOf, shortlist_parts
 from mmreason.grounding import (
     Choice,
@@ -36,8 +36,7 @@ from mmreason.grounding import (
     Tube,
 )
 from mmreason.grounding.recipes import KEY_FRAMES, MOST_CANDIDATES, choose_key_times
-from mmreason.models.base import ChatModel
-from mmreason.tools.calls import FAILURES, first_line
+from mmreason.tools.calls import FAILURES, Roles, first_line
 from mmreason.tools.ground import (
     Frame,
     frame_of_image,
@@ -45,7 +44,7 @@ from mmreason.tools.ground import (
     ground_frame,
     is_image,
 )
-from mmreason.tools.ground_chat import ChatChooser
+from mmreason.tools.ground_chat import UNREAD, ChatChooser
 from mmreason.tools.ground_meter import BudgetSpent, Meter, MeteredModel
 from mmreason.types import UsageError
 from mmreason.video.inputs import VideoInput
@@ -63,31 +62,32 @@ MOST_TRIED = 3
 
 
 def ground_input(
-    model: ChatModel,
+    roles: Roles,
     memory_of: MemoryOf,
     video_or_image: VideoInput | FrameSource | np.ndarray | Image,
     request: GroundRequest,
 ) -> Grounding:
-    """Ground an expression in whatever is given; see `Reasoner.ground`."""
+    """Ground an expression in whatever is given; see `Reasoner.ground`. The observer finds, the
+    checker chooses and checks."""
     if is_image(video_or_image):
         request.refuse_times()
         picture = cast("str | Path | BinaryIO | np.ndarray | Image", video_or_image)
-        return ground_image(model, frame_of_image(picture), request)
+        return ground_image(roles, frame_of_image(picture), request)
     with keep_open(cast("VideoInput | FrameSource", video_or_image)) as source:
-        return ground_video(model, source, memory_of, request)
+        return ground_video(roles, source, memory_of, request)
 
 
-def ground_image(model: ChatModel, frame: Frame, request: GroundRequest) -> Grounding:
+def ground_image(roles: Roles, frame: Frame, request: GroundRequest) -> Grounding:
     """Ground an expression in a picture. UsageError for a request that only a video can meet."""
     request.refuse_times()
-    task = _begin(model, StillSource(frame.pixels), request, is_image=True)
+    task = _begin(roles, StillSource(frame.pixels), request, is_image=True)
     if request.want == "tube":
         task.tell("skipped", "an image has no tube; boxes are given")
     return _ground_frame(task, frame)
 
 
 def ground_video(
-    model: ChatModel, source: FrameSource, memory_of: MemoryOf, request: GroundRequest
+    roles: Roles, source: FrameSource, memory_of: MemoryOf, request: GroundRequest
 ) -> Grounding:
     """Ground an expression in a video: in one of its frames for a box, else through time. What is
     known of a long one is searched for where to look. UsageError for times outside of it,
@@ -98,18 +98,19 @@ def ground_video(
         frame = frame_of_video(source, moment)
         assert frame.time_s is not None, "frames of videos have times"
         still = StillSource(frame.pixels, frame.time_s)
-        return _ground_frame(_begin(model, still, request, is_image=True), frame)
-    task = _begin(model, source, request, is_image=False)
+        return _ground_frame(_begin(roles, still, request, is_image=True), frame)
+    task = _begin(roles, source, request, is_image=False)
     return _ground_span(task, memory_of, span)
 
 
 def _begin(
-    model: ChatModel, source: FrameSource, request: GroundRequest, *, is_image: bool
+    roles: Roles, source: FrameSource, request: GroundRequest, *, is_image: bool
 ) -> GroundTask:
     meter = Meter(request.budget)
     return GroundTask(
         request=request,
-        model=MeteredModel(model, meter),
+        model=MeteredModel(roles.observer, meter),
+        judge=MeteredModel(roles.checker, meter),
         meter=meter,
         source=source if is_image else CountedSource(source, meter),
         is_image=is_image,
@@ -140,11 +141,11 @@ def _ground_frame(task: GroundTask, frame: Frame) -> Grounding:
     time_s = frame.time_s or 0.0
     detections = [Detection(box=t.box, label=t.label) for t in reading.targets if t.box is not None]
     tubes = tubes_of_boxes(detections, time_s)
-    others = _look_for_others(task, time_s, tubes)
+    unchosen = _find_lookalikes(task, time_s, tubes)
     ids = tuple(tube.id for tube in tubes)
     candidates = Candidates(
         times_s=np.array([time_s]),
-        tubes=(*tubes, *others),
+        tubes=(*tubes, *unchosen),
         choice=Choice(ids=ids) if len(ids) <= task.request.max_targets else None,
         readings=((time_s, reading),),
     )
@@ -152,10 +153,10 @@ def _ground_frame(task: GroundTask, frame: Frame) -> Grounding:
     return replace(grounding, rule=reading.rule)
 
 
-def _look_for_others(task: GroundTask, time_s: float, tubes: Sequence[Tube]) -> list[Tube]:
+def _find_lookalikes(task: GroundTask, time_s: float, tubes: Sequence[Tube]) -> list[Tube]:
     """Whether the kind of thing is there at all, and who might be taken for the target."""
     try:
-        return find_others(task, task.source.frames_at([time_s]), tubes)
+        return find_lookalikes(task, task.source.frames_at([time_s]), tubes)
     except BudgetSpent as error:
         task.tell("unchecked", f"no other {task.expression.head} was looked for: {error}")
     except FAILURES as error:
@@ -175,7 +176,7 @@ def _finish_unchecked(task: GroundTask, reading: Grounding) -> Grounding:
     return replace(
         reading,
         status=status,
-        issues=tuple(task.issues),
+        issues=task.all_issues(),
         settings=task.settings,
         steps=tuple(task.steps),
         cost=task.meter.to_dict(),
@@ -196,7 +197,14 @@ def _ground_span(task: GroundTask, memory_of: MemoryOf, span: Span) -> Grounding
     if task.request.at_s is not None:
         times_s = np.unique(np.append(times_s, task.request.at_s))
     candidates = _find_candidates(task, grounder, times_s)
-    return _decide(task, candidates, task.request.at_s)
+    return _decide(task, candidates, _shown_at(candidates.times_s, task.request.at_s))
+
+
+def _shown_at(times_s: np.ndarray, at_s: float | None) -> float | None:
+    """The time of the frame that is on the screen at `at_s`."""
+    if at_s is None or not len(times_s):
+        return at_s
+    return float(times_s[max(0, int(np.searchsorted(times_s, at_s + 1e-6)) - 1)])
 
 
 def _find_candidates(task: GroundTask, grounder: GrounderChoice, times_s: np.ndarray) -> Candidates:
@@ -232,6 +240,8 @@ def _decide(task: GroundTask, candidates: Candidates, frame_time_s: float | None
     for issue in describe_readings(candidates.readings):
         task.tell(issue.kind, issue.text)
     raw_text = candidates.raw_text
+    present = tuple(tube for tube in candidates.tubes if tube.present.any())
+    candidates = replace(candidates, tubes=present)
     if candidates.failed:
         task.tell("failed", candidates.failed)
         return task.result(GroundingStatus.ERROR, frame_time_s=frame_time_s, raw_text=raw_text)
@@ -242,15 +252,14 @@ def _decide(task: GroundTask, candidates: Candidates, frame_time_s: float | None
     rules = _make_rules(task, candidates)
     choice = candidates.choice or _choose(task, candidates, rules)
     by_id = {tube.id: tube for tube in candidates.tubes}
-    chosen = [by_id[id] for id in choice.ids]
-    others = [tube for tube in candidates.tubes if tube.id not in choice.ids]
+    chosen = [by_id[id] for id in choice.ids if id in by_id]
+    unchosen = [tube for tube in candidates.tubes if tube.id not in choice.ids]
     # Whoever is seen longest is the likeliest to be taken for another.
-    others.sort(key=lambda tube: -int(tube.present.sum()))
-    passed, failed = _judge_all(task, candidates, rules, chosen, others)
-    is_tie = choice.ambiguous and len(passed) > task.request.max_targets
+    unchosen.sort(key=lambda tube: -int(tube.present.sum()))
+    passed, failed = _judge_all(task, candidates, rules, chosen, unchosen)
     if task.can_judge and task.request.max_targets == 1 and passed:
-        passed, failed, is_tie = _compare(task, passed, failed, others, is_tie)
-    outcome = _Outcome(passed, failed, others, dict(choice.failures), is_tie)
+        passed, failed = _compare(task, passed, failed, unchosen)
+    outcome = _Outcome(passed, failed, unchosen, dict(choice.failures))
     status, targets, rivals = _to_targets(task, outcome, frame_time_s)
     if status is GroundingStatus.NONE:
         task.log("refuse", reason="no candidate passes", candidates=len(candidates.tubes))
@@ -294,7 +303,7 @@ def _choose(task: GroundTask, candidates: Candidates, rules: RuleChooser) -> Cho
     if len(tubes) < len(candidates.tubes):
         task.tell("skipped", f"{len(candidates.tubes) - len(tubes)} candidates that are seen "
                   "shortest were left out of the choice")  # fmt: skip
-    chooser = ChatChooser(task.model, task.prompts) if task.can_judge else rules
+    chooser = ChatChooser(task.judge, task.prompts) if task.can_judge else rules
     if len(tubes) == 1:
         # Nothing to choose from; whether it fits is for the checks.
         choice = Choice(ids=(tubes[0].id,))
@@ -305,8 +314,11 @@ def _choose(task: GroundTask, candidates: Candidates, rules: RuleChooser) -> Cho
             choice = chooser.choose(frames, tubes, task.request.expression)
         except (BudgetSpent, *FAILURES) as error:
             task.tell("unchecked", f"chosen by rules, not by the model: {first_line(error)}")
-            chooser = rules
-            choice = rules.choose(task.source.frames_at(shown_s[:1].tolist()), tubes, "")
+            chooser, choice = rules, rules.choose_by_tracks(tubes)
+        if choice.reason == UNREAD:
+            # What cannot be read is no refusal.
+            task.tell("unsure", f"chosen by rules: {UNREAD} ({choice.raw_text[:STEP_TEXT]!r})")
+            chooser, choice = rules, rules.choose_by_tracks(tubes)
     task.log("choose", by=chooser.name, candidates=[t.id for t in tubes], ids=list(choice.ids),
              ambiguous=choice.ambiguous, reply=choice.raw_text)  # fmt: skip
     return choice
@@ -329,7 +341,7 @@ def _judge_all(
     candidates: Candidates,
     rules: RuleChooser,
     chosen: Sequence[Tube],
-    others: Sequence[Tube],
+    unchosen: Sequence[Tube],
 ) -> tuple[list[_Judged], list[_Judged]]:
     """Those that pass and those that fail. Where nobody who was chosen passes, the next are
     tried."""
@@ -340,7 +352,7 @@ def _judge_all(
     failed = [row for row in judged if not row.judgement.passes]
     if not task.can_judge:
         return passed, failed
-    for tube in others[: max(0, MOST_TRIED - len(failed))]:
+    for tube in unchosen[: max(0, MOST_TRIED - len(failed))]:
         # A choice that named nobody is a refusal; one that failed its checks is not.
         if passed or not chosen:
             break
@@ -352,45 +364,39 @@ def _judge_all(
 
 
 def _compare(
-    task: GroundTask,
-    passed: list[_Judged],
-    failed: list[_Judged],
-    others: Sequence[Tube],
-    is_tie: bool,
-) -> tuple[list[_Judged], list[_Judged], bool]:
-    """The best against its runner-up: (who passes, who fails, whether it is a tie)."""
+    task: GroundTask, passed: list[_Judged], failed: list[_Judged], unchosen: Sequence[Tube]
+) -> tuple[list[_Judged], list[_Judged]]:
+    """The best against those who passed as well, else against its runner-up: (who is left, several
+    where they tie; who is out)."""
     judged_ids = {row.tube.id for row in (*passed, *failed)}
-    free = [tube for tube in others if tube.id not in judged_ids]
     # A rival that failed a check is out already.
-    second = passed[1].tube if len(passed) > 1 else (free[0] if free else None)
-    if second is None:
-        return passed, failed, is_tie
-    first = passed[0]
-    verdict = contrast(task, first.tube, second)
-    runner_up = passed[1] if len(passed) > 1 else _Judged(second, Judgement())
-    if verdict == "first":
-        return [first], failed, False
-    if verdict == "second":
-        row = runner_up if len(passed) > 1 else _Judged(second, judge_by_model(task, second))
-        if row.judgement.passes:
-            return [row], [*failed, first], False
-        return [first], [*failed, row], False
-    if verdict == "both":
-        return [first, runner_up, *passed[2:]], failed, True
-    if verdict == "neither":
-        task.tell("unsure", "beside its runner-up neither seems to fit")
-        return [], [*failed, first, *passed[1:]], False
-    return passed, failed, is_tie
+    free = [_Judged(tube, Judgement()) for tube in unchosen if tube.id not in judged_ids]
+    best, out = passed[:1], list(failed)
+    for row in passed[1 : MOST_TRIED + 1] or free[:1]:
+        verdict = contrast(task, best[0].tube, row.tube)
+        is_unjudged = row in free
+        if verdict == "second":
+            judged = _Judged(row.tube, judge_by_model(task, row.tube)) if is_unjudged else row
+            best, out = (
+                ([judged], out + best) if judged.judgement.passes else (best, [*out, judged])
+            )
+        elif verdict == "both" or (verdict == "unclear" and not is_unjudged):
+            best = [*best, row]
+        elif verdict == "neither":
+            task.tell("unsure", "beside its runner-up neither seems to fit")
+            return [], [*out, *best, row]
+        elif not is_unjudged:
+            out.append(row)
+    return [*best, *passed[MOST_TRIED + 1 :]], out
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     passed: Sequence[_Judged]
     failed: Sequence[_Judged]
-    others: Sequence[Tube]
+    unchosen: Sequence[Tube]
     failures: Mapping[str, str]
     """Descriptor by id of a tube that the chooser saw it fail."""
-    is_tie: bool
 
 
 def _to_targets(
@@ -418,7 +424,7 @@ def _to_targets(
         if row.tube.id not in target_ids
     ]
     rival_ids = {row.tube.id for row in outcome.failed}
-    for tube in outcome.others:
+    for tube in outcome.unchosen:
         if tube.id in target_ids | rival_ids or len(rivals) >= MOST_TRIED:
             continue
         fails = (outcome.failures[tube.id],) if tube.id in outcome.failures else ()

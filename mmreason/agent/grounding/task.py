@@ -30,6 +30,9 @@ class GroundTask:
 
     request: GroundRequest
     model: MeteredModel
+    """Finds."""
+    judge: MeteredModel
+    """Takes the expression apart, chooses and checks; the same one where no other was given."""
     meter: Meter
     source: FrameSource
     is_image: bool
@@ -41,6 +44,8 @@ class GroundTask:
 
     def __post_init__(self) -> None:
         self.expression = parse_expression(self.request.expression)
+        if self.judge.name != self.model.name:
+            self.settings["judge"] = describe_model(self.judge)["model"]
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -49,15 +54,21 @@ class GroundTask:
 
     @property
     def can_judge(self) -> bool:
-        """Whether the model can be asked about objects in words: nano was taught boxes alone."""
-        return self.model.tier != "nano"
+        """Whether the judge can be asked about objects in words: nano was taught boxes alone."""
+        return self.judge.tier != "nano"
+
+    @property
+    def phrase_of_all(self) -> str:
+        """What a chat model is asked to box where all candidates are wanted: its prompt speaks of
+        one thing, and most models would give one box. Nano knows its own words alone."""
+        return self.phrase if self.model.tier == "nano" else f"{self.expression.head} (every one)"
 
     @property
     def phrase(self) -> str:
         """What detectors look for: the head; for nano its looks too, in the order that it was
         taught, since it cannot tell afterwards who of several has them."""
         expression = self.expression
-        if self.can_judge:
+        if self.model.tier != "nano":
             return expression.head
         kinds = ("size", "colour", "pattern")
         looks = [
@@ -99,7 +110,7 @@ class GroundTask:
         parsed_by = "rules"
         if self.can_judge and len(self.request.expression.split()) > 1:
             try:
-                expression = ask_expression(self.model, self.request.expression, self.prompts)
+                expression = ask_expression(self.judge, self.request.expression, self.prompts)
             except BudgetSpent as error:
                 self.tell("budget", f"the expression was taken apart by rules: {error}")
             except FAILURES as error:
@@ -123,6 +134,12 @@ class GroundTask:
             temporal=self.expression.temporal,
         )
 
+    def all_issues(self) -> tuple[Issue, ...]:
+        """What there is to tell, with the reasons of models that declined: those were not looks."""
+        for reason in self.meter.declined:
+            self.tell("unsure", f"the model {reason}; that it names no box does not mean absence")
+        return tuple(self.issues)
+
     def result(
         self,
         status: GroundingStatus,
@@ -140,7 +157,7 @@ class GroundTask:
             targets=tuple(targets),
             rivals=tuple(rivals),
             rule=rule,
-            issues=tuple(self.issues),
+            issues=self.all_issues(),
             rationale=rationale,
             raw_text=raw_text,
             expression=self.request.expression,

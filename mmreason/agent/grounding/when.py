@@ -38,22 +38,22 @@ class Shortlist:
     """Which parts of a stretch are looked at.
 
     Example:
-        >>> Shortlist(whole=Span(0, 60), parts=(Span(10, 20),), how="memory").left_out
+        >>> Shortlist(whole=Span(0, 60), parts=(Span(10, 20),), method="memory").left_out
         (Span(start_s=0.0, end_s=10.0), Span(start_s=20.0, end_s=60.0))
     """
 
     whole: Span
     parts: tuple[Span, ...]
     """In order of time, apart from each other; empty where nothing is worth a look."""
-    how: str
+    method: str
     """"whole", "memory", "survey"."""
 
     @property
     def left_out(self) -> tuple[Span, ...]:
         """What of the stretch is not looked at."""
         edges_s = [float(self.whole.start_s)]
-        for part in self.parts:
-            edges_s += [float(part.start_s), float(part.end_s)]
+        for stretch in self.parts:
+            edges_s += [float(stretch.start_s), float(stretch.end_s)]
         edges_s.append(float(self.whole.end_s))
         pairs = zip(edges_s[::2], edges_s[1::2], strict=True)
         return tuple(Span(start_s, end_s) for start_s, end_s in pairs if end_s > start_s)
@@ -62,12 +62,13 @@ class Shortlist:
         """float64 (n,), rising: frames to look at, `fps_hz` a second in each part.
 
         Example:
-            >>> Shortlist(whole=Span(0, 9), parts=(Span(0, 1),), how="whole").times_s(2).tolist()
+            >>> Shortlist(whole=Span(0, 9), parts=(Span(0, 1),), method="whole").times_s(2).tolist()
             [0.0, 0.5]
         """
         times = [
-            part.start_s + np.arange(max(1, int(np.ceil(part.duration_s * fps_hz - 1e-6)))) / fps_hz
-            for part in self.parts
+            stretch.start_s
+            + np.arange(max(1, int(np.ceil(stretch.duration_s * fps_hz - 1e-6)))) / fps_hz
+            for stretch in self.parts
         ]
         return np.concatenate(times) if times else np.zeros(0)
 
@@ -76,18 +77,18 @@ def shortlist_parts(task: GroundTask, memory_of: MemoryOf, whole: Span, fps_hz: 
     """The parts to look at, told in the trace of the task and in its settings."""
     most = MOST_WHOLE_FRAMES if task.request.span is not None else WINDOW_FRAMES
     if whole.duration_s * fps_hz <= most:
-        shortlist = Shortlist(whole=whole, parts=(whole,), how="whole")
+        shortlist = Shortlist(whole=whole, parts=(whole,), method="whole")
     else:
         longest_s = WINDOW_FRAMES / fps_hz
-        moments, how = _ask_memory(task, memory_of, whole), "memory"
+        moments, method = _ask_memory(task, memory_of, whole), "memory"
         if not moments:
-            moments, how = _survey(task, whole), "survey"
+            moments, method = _survey(task, whole), "survey"
         parts = _join_moments(moments, whole, longest_s)
-        shortlist = Shortlist(whole=whole, parts=parts, how=how)
+        shortlist = Shortlist(whole=whole, parts=parts, method=method)
     looked = [span.to_list() for span in shortlist.parts]
     left_out = [span.to_list() for span in shortlist.left_out]
-    task.settings |= {"when": shortlist.how, "looked_at_s": looked, "not_looked_at_s": left_out}
-    task.log("when", how=shortlist.how, looked_at_s=looked, not_looked_at_s=left_out)
+    task.settings |= {"when": shortlist.method, "looked_at_s": looked, "not_looked_at_s": left_out}
+    task.log("when", method=shortlist.method, looked_at_s=looked, not_looked_at_s=left_out)
     if left_out:
         left_s = sum(span.duration_s for span in shortlist.left_out)
         task.tell("skipped", f"{left_s:.0f} of {whole.duration_s:.0f} s were not looked at closely")
@@ -114,7 +115,7 @@ def _survey(task: GroundTask, whole: Span) -> list[Span]:
     try:
         frames = task.read_small(times_s)
         if task.can_judge:
-            indices = ask_survey(task.model, frames, task.request.expression, task.prompts)
+            indices = ask_survey(task.judge, frames, task.request.expression, task.prompts)
         else:
             rows = ChatDetector(task.model).detect(frames, task.phrase)
             indices = tuple(i for i, row in enumerate(rows) if row)
@@ -134,21 +135,23 @@ def _join_moments(moments: Sequence[Span], whole: Span, longest_s: float) -> tup
     length_s = min(longest_s, whole.duration_s)
     parts: list[Span] = []
     for moment in moments:
-        if any(part.overlap_s(moment) > 0 or part.contains(moment.middle_s) for part in parts):
+        if any(
+            stretch.overlap_s(moment) > 0 or stretch.contains(moment.middle_s) for stretch in parts
+        ):
             continue
         half_s = min(max(moment.duration_s, LEAST_PART_S, length_s / 2), length_s) / 2
         middle_s = moment.middle_s
-        part = Span(middle_s - half_s, middle_s + half_s).clip(whole)
-        free = [p for p in parts if p.overlap_s(part) > 0]
-        for other in free:
+        stretch = Span(middle_s - half_s, middle_s + half_s).clip(whole)
+        overlapping = [p for p in parts if p.overlap_s(stretch) > 0]
+        for other in overlapping:
             # Each frame belongs to one part.
-            part = (
-                Span(other.end_s, max(other.end_s, part.end_s))
-                if other.start_s <= part.start_s
-                else Span(part.start_s, max(part.start_s, min(part.end_s, other.start_s)))
+            stretch = (
+                Span(other.end_s, max(other.end_s, stretch.end_s))
+                if other.start_s <= stretch.start_s
+                else Span(stretch.start_s, max(stretch.start_s, min(stretch.end_s, other.start_s)))
             )
-        if part.duration_s > 0:
-            parts.append(part)
+        if stretch.duration_s > 0:
+            parts.append(stretch)
         if len(parts) == MOST_PARTS:
             break
     return merge_spans(parts)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mmreason.evaluation.refadv.footage import Footage, WorldFootage
+from mmreason.evaluation.refadv.footage import CaseFootage, WorldFootage
 from mmreason.evaluation.refadv.outcomes import CHANGES, Change, Facts, Kind
 from mmreason.grounding.refadv.items import Item, Variant
 from mmreason.grounding.refadv.oracles import denote_ids, find_lacking
@@ -24,7 +24,7 @@ from mmreason.video.world import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class RefAdvCase:
     """One question to a subject, with all that scores the answer.
 
     Example: `next(item_cases(item, ("original",))).expression` is that of the item.
@@ -37,7 +37,7 @@ class Case:
     cluster: str
     expression: str
     changed: str = ""
-    footage: Footage
+    footage: CaseFootage
     is_blind: bool = False
     """Whether grey is shown in place of the footage."""
     facts: Facts
@@ -89,7 +89,7 @@ def shuffle_words(text: str, seed: str) -> str | None:
     return " ".join(shuffled)
 
 
-def item_cases(item: Item, changes: Sequence[Change], *, shuffles: int = 1) -> Iterator[Case]:
+def item_cases(item: Item, changes: Sequence[Change], *, shuffles: int = 1) -> Iterator[RefAdvCase]:
     """An item as it is, and under those of `changes` that it has a variant of; `shuffles` orders of
     its words."""
     plain = _plain_case(item)
@@ -115,13 +115,13 @@ def item_cases(item: Item, changes: Sequence[Change], *, shuffles: int = 1) -> I
                 )
 
 
-def _plain_case(item: Item) -> Case:
+def _plain_case(item: Item) -> RefAdvCase:
     certificate, program = item.certificate, item.program
     names = tuple(list_descriptors(program))
     lacking = find_lacking(item)
     hard = frozenset(name for name, missed in lacking.items() if len(missed) == 1)
     clauses = [find_clause(program, name) for name in names]
-    return Case(
+    return RefAdvCase(
         item=item.id,
         kind=item.kind,
         cluster=item.id,
@@ -134,6 +134,7 @@ def _plain_case(item: Item) -> Case:
             hops=max((name.count(".") for name in names), default=0),
             family=item.tags[0] if item.tags else "",
             hard=len(hard),
+            look=", ".join(tag for tag in item.tags if tag in _LOOK_TAGS) or "plain",
         ),
         target_ids=item.target_ids,
         denoted_ids=item.target_ids,
@@ -148,7 +149,7 @@ def _plain_case(item: Item) -> Case:
     )
 
 
-def _variant_case(plain: Case, item: Item, variant: Variant, number: int) -> Case:
+def _variant_case(plain: RefAdvCase, item: Item, variant: Variant, number: int) -> RefAdvCase:
     readings = variant_readings(item, variant)
     case = replace(
         plain,
@@ -168,6 +169,7 @@ def _variant_case(plain: Case, item: Item, variant: Variant, number: int) -> Cas
     return replace(case, footage=WorldFootage(variant.world, item.frame_time_s))
 
 
+_LOOK_TAGS = ("texture", "photo", "cutouts")
 _MEANT: tuple[Change, ...] = ("delete", "strip_negation", "swap", "reverse")
 """Changes after which an item still means something."""
 

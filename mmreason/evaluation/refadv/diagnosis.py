@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmreason import __version__
-from mmreason.evaluation.refadv.failures import Failure
-from mmreason.evaluation.refadv.figures import Figure
-from mmreason.evaluation.refadv.outcomes import Outcome
+from mmreason.evaluation.refadv.failures import DrawnFailure
+from mmreason.evaluation.refadv.figures import ClusteredFigure
+from mmreason.evaluation.refadv.outcomes import CaseOutcome
 from mmreason.evaluation.refadv.summary import SubjectTables, build_tables
-from mmreason.evaluation.refadv.verdicts import Verdict, find_verdicts
+from mmreason.evaluation.refadv.verdicts import DiagnosisVerdict, find_verdicts
 from mmreason.grounding.formats.ref_adv_scores import RefAdvScore, RefAdvScores
 from mmreason.json_values import encode_json, to_json, with_schema
 from mmreason.video.files import write_atomic
@@ -51,6 +51,7 @@ _GROUP_WORDS = {
     "negation": "Negation",
     "hops": "Hops to the last landmark",
     "family": "Family",
+    "look": "Ground and look",
 }
 _PERCENTS = Axis(
     low=0.0, high=1.0, ticks=tuple(AxisTick(tens / 10, f"{tens * 10}%") for tens in range(0, 11, 2))
@@ -65,7 +66,7 @@ class SubjectDiagnosis:
     """
 
     tables: SubjectTables
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[DiagnosisVerdict, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ class Diagnosis:
     subjects: tuple[SubjectDiagnosis, ...]
     ref_adv: tuple[RefAdvLine, ...] = ()
     """Predictions for Ref-Adv by its published scoring and by the corrected one."""
-    failures: tuple[Failure, ...] = field(default=(), metadata={"json": False})
+    failures: tuple[DrawnFailure, ...] = field(default=(), metadata={"json": False})
     """Drawn; of the first subject that has any."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -205,15 +206,15 @@ _METHOD = (
 
 
 def build_diagnosis(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[CaseOutcome],
     *,
     command: str,
     settings: Mapping[str, Any] | None = None,
-    failures: Sequence[Failure] = (),
+    failures: Sequence[DrawnFailure] = (),
     scores: RefAdvScores | None = None,
 ) -> Diagnosis:
     """The diagnosis of all subjects in `outcomes`, in the order in which they first occur."""
-    groups: dict[str, list[Outcome]] = {}
+    groups: dict[str, list[CaseOutcome]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.subject, []).append(outcome)
     lines = []
@@ -242,8 +243,8 @@ def _overview(subjects: Sequence[SubjectDiagnosis]) -> list[Table]:
                 t.right.text,
                 f"{t.floor.value:.1%}" if t.floor.n else "-",
                 t.hits["Acc@.5"].text,
-                t.hits["Acc@.75"].text,
-                t.hits["Acc@.9"].text,
+                _percent(t.hits["Acc@.75"]),
+                _percent(t.hits["Acc@.9"]),
                 _percent(t.hits["mAcc"]),
                 _percent(t.hits["mIoU"]),
                 t.none_accuracy.text,
@@ -351,7 +352,7 @@ def _draw_curves(subjects: Sequence[SubjectDiagnosis]) -> str:
     return render_svg(draw_line_charts("Right one chosen", panels, names, plot=(380, 260)))
 
 
-def _percent(figure: Figure) -> str:
+def _percent(figure: ClusteredFigure) -> str:
     return f"{figure.value:.1%}" if figure.n else "-"
 
 

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from mmreason.evaluation.refadv.cases import Case
-from mmreason.evaluation.refadv.outcomes import Outcome, Pick
+from mmreason.evaluation.refadv.cases import RefAdvCase
+from mmreason.evaluation.refadv.outcomes import CaseOutcome, Pick
 from mmreason.grounding import Box
 from mmreason.grounding.drawing.boxes import draw_boxes
 from mmreason.library.thumbnails import to_data_url
@@ -20,10 +20,10 @@ _PICK_ORDER: tuple[Pick, ...] = ("hard", "other", "background", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class DrawnFailure:
     """An item that was answered wrongly, drawn.
 
-    Example: `Failure(...).picture` begins with "data:image/jpeg".
+    Example: `DrawnFailure(...).picture` begins with "data:image/jpeg".
     """
 
     subject: str
@@ -39,8 +39,8 @@ class Failure:
 
 
 def draw_failures(
-    outcomes: Sequence[Outcome], cases: Sequence[Case], most: int = 12
-) -> tuple[Failure, ...]:
+    outcomes: Sequence[CaseOutcome], cases: Sequence[RefAdvCase], most: int = 12
+) -> tuple[DrawnFailure, ...]:
     """Wrong answers to unchanged items of the first subject that has any, of each kind of mistake
     in turn, `most` in all."""
     case_of = {case.item: case for case in cases if case.change == "original"}
@@ -57,8 +57,8 @@ def draw_failures(
     return tuple(_draw(outcome, case_of[outcome.item]) for outcome in chosen)
 
 
-def _draw(outcome: Outcome, case: Case) -> Failure:
-    return Failure(
+def _draw(outcome: CaseOutcome, case: RefAdvCase) -> DrawnFailure:
+    return DrawnFailure(
         subject=outcome.subject,
         item=outcome.item,
         words=tuple(_mark_words(case, outcome)),
@@ -70,7 +70,7 @@ def _draw(outcome: Outcome, case: Case) -> Failure:
     )
 
 
-def _mark_words(case: Case, outcome: Outcome) -> Iterator[tuple[str, bool]]:
+def _mark_words(case: RefAdvCase, outcome: CaseOutcome) -> Iterator[tuple[str, bool]]:
     words = case.expression.split()
     if len(case.word_descriptors) != len(words):
         yield from ((word, False) for word in words)
@@ -81,7 +81,7 @@ def _mark_words(case: Case, outcome: Outcome) -> Iterator[tuple[str, bool]]:
         yield word, descriptor.partition(".")[0] in missed
 
 
-def _draw_picture(outcome: Outcome, case: Case) -> str:
+def _draw_picture(outcome: CaseOutcome, case: RefAdvCase) -> str:
     try:
         boxes = case.footage.boxes(outcome.time_s)
         pixels = case.footage.picture(outcome.time_s)
@@ -98,7 +98,7 @@ def _draw_picture(outcome: Outcome, case: Case) -> str:
 
 
 def _mark_boxes(
-    outcome: Outcome, case: Case, boxes: Mapping[str, Box]
+    outcome: CaseOutcome, case: RefAdvCase, boxes: Mapping[str, Box]
 ) -> Iterator[tuple[Box, str, tuple[int, int, int]]]:
     for name in sorted(case.hard_ids):
         if name in boxes:

@@ -10,16 +10,16 @@ from typing import ClassVar
 import numpy as np
 
 from mmreason.evaluation.public.intervals import ClusteredShare
-from mmreason.evaluation.refadv.outcomes import Outcome
+from mmreason.evaluation.refadv.outcomes import CaseOutcome
 from mmreason.grounding.metrics.statistics import cluster_bootstrap, wilson_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class ClusteredFigure:
     """A mean or a share with its 95 % interval; NaN where nothing was measured.
 
     Example:
-        >>> Figure(value=0.5, low=0.4, high=0.6, n=100, clusters=80).text
+        >>> ClusteredFigure(value=0.5, low=0.4, high=0.6, n=100, clusters=80).text
         '50.0% (40.0 to 60.0)'
     """
 
@@ -62,31 +62,31 @@ class Figure:
         return f"{100 * self.value:+.1f} ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
 
 
-NOT_MEASURED = Figure(value=math.nan, low=math.nan, high=math.nan, n=0, clusters=0)
+NOT_MEASURED = ClusteredFigure(value=math.nan, low=math.nan, high=math.nan, n=0, clusters=0)
 
 
-def share(outcomes: Sequence[Outcome], test: Callable[[Outcome], bool]) -> Figure:
+def share(outcomes: Sequence[CaseOutcome], test: Callable[[CaseOutcome], bool]) -> ClusteredFigure:
     """Share that passes a test, with Wilson's interval at the effective number of items."""
     return share_of((outcome.cluster, test(outcome)) for outcome in outcomes)
 
 
-def share_of(results: Iterable[tuple[str, bool]]) -> Figure:
+def share_of(results: Iterable[tuple[str, bool]]) -> ClusteredFigure:
     """The same of (cluster, hit)."""
     of = ClusteredShare.of(results)
     if not of.n:
         return NOT_MEASURED
     low, high = of.interval
-    return Figure(value=of.value, low=low, high=high, n=of.n, clusters=of.clusters)
+    return ClusteredFigure(value=of.value, low=low, high=high, n=of.n, clusters=of.clusters)
 
 
-def mean(values: Iterable[tuple[str, float]]) -> Figure:
+def mean(values: Iterable[tuple[str, float]]) -> ClusteredFigure:
     """Mean of (cluster, value), with an interval by drawing whole clusters."""
     rows = list(values)
     of = cluster_bootstrap([value for _, value in rows], [cluster for cluster, _ in rows])
-    return Figure(value=of.value, low=of.low, high=of.high, n=of.n, clusters=of.clusters)
+    return ClusteredFigure(value=of.value, low=of.low, high=of.high, n=of.n, clusters=of.clusters)
 
 
-def paired_share(pairs: Sequence[tuple[str, bool, bool]]) -> Figure:
+def paired_share(pairs: Sequence[tuple[str, bool, bool]]) -> ClusteredFigure:
     """Share of the first less that of the second of (cluster, first, second).
 
     The interval is at each end the wider of two: bootstrap over clusters, and Agresti and Min's
@@ -106,7 +106,7 @@ def paired_share(pairs: Sequence[tuple[str, bool, bool]]) -> Figure:
     low, high = centre - half, centre + half
     if not math.isnan(figure.low):
         low, high = min(low, figure.low), max(high, figure.high)
-    return Figure(
+    return ClusteredFigure(
         value=figure.value,
         low=max(-1.0, low),
         high=min(1.0, high),
@@ -115,7 +115,7 @@ def paired_share(pairs: Sequence[tuple[str, bool, bool]]) -> Figure:
     )
 
 
-def mean_of_two(pairs: Sequence[tuple[str, bool, bool]]) -> Figure:
+def mean_of_two(pairs: Sequence[tuple[str, bool, bool]]) -> ClusteredFigure:
     """Share right over both halves of each pair of (cluster, first, second): 0.5 for who answers
     both alike where one of them is right. The interval never closes at 0, 0.5 or 1."""
     figure = mean((cluster, (float(first) + float(second)) / 2) for cluster, first, second in pairs)
@@ -125,11 +125,13 @@ def mean_of_two(pairs: Sequence[tuple[str, bool, bool]]) -> Figure:
     is_constant = len({first + second for _, first, second in pairs}) == 1
     if is_constant or math.isnan(figure.low):
         # Halves that cancel each other in every pair look certain, and are not.
-        return Figure(value=figure.value, low=low, high=high, n=figure.n, clusters=figure.clusters)
+        return ClusteredFigure(
+            value=figure.value, low=low, high=high, n=figure.n, clusters=figure.clusters
+        )
     return figure
 
 
-def slope_in_log(outcomes: Sequence[Outcome]) -> Figure:
+def slope_in_log(outcomes: Sequence[CaseOutcome]) -> ClusteredFigure:
     """How much the share of right choices changes where candidates double: a straight line in
     log2 n by least squares, with an interval by drawing clusters. Not measured where all items have
     as many, or all or none are right."""
@@ -148,7 +150,9 @@ def slope_in_log(outcomes: Sequence[Outcome]) -> Figure:
     slopes = _slopes(table[drawn].sum(1))
     low, high = np.nanquantile(slopes, (0.025, 0.975))
     value = float(_slopes(table.sum(0)[None])[0])
-    return Figure(value=value, low=float(low), high=float(high), n=len(known), clusters=len(table))
+    return ClusteredFigure(
+        value=value, low=float(low), high=float(high), n=len(known), clusters=len(table)
+    )
 
 
 def _slopes(sums: np.ndarray) -> np.ndarray:

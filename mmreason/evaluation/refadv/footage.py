@@ -21,7 +21,7 @@ GREY = 128
 """Of every pixel of a blind case."""
 
 
-class Footage(Protocol):
+class CaseFootage(Protocol):
     """A picture or a video with its truth."""
 
     @property
@@ -131,17 +131,17 @@ class WorldFootage:
         return None if self.frame_time_s is not None else self._time_s(None)
 
     def picture(self, time_s: float | None = None) -> np.ndarray:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         return self.world.frame(self._time_s(time_s))
 
     def video(self, *, is_grey: bool = False) -> FrameSource | None:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         if self.frame_time_s is not None:
             return None
         return DrawnWorld(self.world, is_grey=is_grey)
 
     def boxes(self, time_s: float | None) -> Mapping[str, Box]:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         width_px, height_px = self.size_px
         return {
             name: Box(x1 * width_px, y1 * height_px, x2 * width_px, y2 * height_px)
@@ -150,14 +150,14 @@ class WorldFootage:
 
     @property
     def tube_times_s(self) -> tuple[float, ...]:
-        """See `Footage`. Frames of the world's own grid."""
+        """See `CaseFootage`. Frames of the world's own grid."""
         if self.frame_time_s is not None:
             return ()
         step = max(1, round(self.world.fps_hz / TUBE_FPS_HZ))
         return tuple(i / self.world.fps_hz for i in range(0, self.world.frame_count, step))
 
     def tubes(self, times_s: Sequence[float]) -> Mapping[str, Tube]:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         return _tubes_of(self, tuple(times_s))
 
     def _time_s(self, time_s: float | None) -> float:
@@ -197,30 +197,30 @@ class PictureFootage:
 
     @property
     def moment_s(self) -> float | None:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         return None
 
     def picture(self, time_s: float | None = None) -> np.ndarray:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         from mmreason.tools.ground import frame_of_image
 
         return frame_of_image(self.path).pixels
 
     def video(self, *, is_grey: bool = False) -> FrameSource | None:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         return None
 
     def boxes(self, time_s: float | None) -> Mapping[str, Box]:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         return self.boxes_px
 
     @property
     def tube_times_s(self) -> tuple[float, ...]:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         return ()
 
     def tubes(self, times_s: Sequence[float]) -> Mapping[str, Tube]:
-        """See `Footage`."""
+        """See `CaseFootage`."""
         return {
             name: Tube.from_boxes(times_s, [box] * len(times_s), id=name)
             for name, box in self.boxes_px.items()

@@ -62,6 +62,8 @@ class Facts:
     family: str
     hard: int = 0
     """Of the candidates, those that lack one descriptor only."""
+    look: str = "plain"
+    """What is behind the objects, and whether they are cut out of photographs."""
 
     def __post_init__(self) -> None:
         counts = (self.descriptors, self.candidates, self.hops, self.hard)
@@ -87,10 +89,10 @@ class TubeScores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class CaseOutcome:
     """One case asked of one subject.
 
-    Example: `Outcome.from_dict(outcome.to_dict()) == outcome`.
+    Example: `CaseOutcome.from_dict(outcome.to_dict()) == outcome`.
     """
 
     subject: str
@@ -177,7 +179,7 @@ class Outcome:
         return values
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
+    def from_dict(cls, data: Mapping[str, Any]) -> CaseOutcome:
         """What `to_dict` gave. Raises ValueError for anything else: the file may be anybody's."""
         try:
             return _OUTCOMES.validate_python(data)
@@ -187,4 +189,4 @@ class Outcome:
             raise ValueError(f"is no outcome: {field}: {first['msg']}") from error
 
 
-_OUTCOMES = TypeAdapter(Outcome)
+_OUTCOMES = TypeAdapter(CaseOutcome)

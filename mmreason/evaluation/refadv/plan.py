@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmreason.evaluation.refadv.cases import Case, item_cases
+from mmreason.evaluation.refadv.cases import RefAdvCase, item_cases
 from mmreason.evaluation.refadv.outcomes import Change, Kind
-from mmreason.grounding.refadv import Item, Knobs, generate
+from mmreason.grounding.refadv import Item, Knobs, generate, load_frozen
 from mmreason.grounding.refadv.generator import list_families
 from mmreason.json_lines import encode_json_line, require_json_lines
 from mmreason.types import UsageError
@@ -40,8 +40,6 @@ class ItemPlan:
     def items(self) -> tuple[Item, ...]:
         """The items. Raises UsageError where the frozen set has fewer, or no scene can be drawn."""
         if self.seed is None:
-            from mmreason.grounding.refadv import load_frozen
-
             return spread_items(load_frozen(self.kind), self.count)
         return tuple(self._draw_items(self.seed))
 
@@ -75,7 +73,7 @@ class ItemPlan:
             "items_sha256": digest_items(items),
         }
 
-    def cases(self, items: Iterable[Item]) -> Iterator[Case]:
+    def cases(self, items: Iterable[Item]) -> Iterator[RefAdvCase]:
         """Every item under every change, item by item."""
         for item in items:
             yield from item_cases(item, self.changes, shuffles=self.shuffles)

@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mmreason.evaluation.refadv.cases import Case, item_cases
-from mmreason.evaluation.refadv.outcomes import CHANGES, Change, Outcome
+from mmreason.evaluation.refadv.cases import RefAdvCase, item_cases
+from mmreason.evaluation.refadv.outcomes import CHANGES, CaseOutcome, Change
 from mmreason.evaluation.refadv.scoring import score_answer
 from mmreason.grounding import Box, Grounding, GroundingStatus, Issue, Target, Tube
 from mmreason.grounding.refadv import Item
@@ -127,7 +127,7 @@ def find_answered(path: Path, items: Sequence[Item]) -> list[Item]:
     return [item for item in items if item.id in answered]
 
 
-def score_answers(path: Path, items: Sequence[Item]) -> tuple[list[Outcome], list[Case]]:
+def score_answers(path: Path, items: Sequence[Item]) -> tuple[list[CaseOutcome], list[RefAdvCase]]:
     """Outcomes of a file of answers to `items`, and the cases. An item without an answer counts as
     wrong, under each change of which the file has any answer. Raises UsageError naming the first
     line that is no answer, is of no item, or is the second to one case."""

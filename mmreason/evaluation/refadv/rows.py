@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mmreason.evaluation.refadv.cases import Case, shuffle_words
+from mmreason.evaluation.refadv.cases import RefAdvCase, shuffle_words
 from mmreason.evaluation.refadv.footage import PictureFootage
-from mmreason.evaluation.refadv.outcomes import Change, Facts, Outcome
+from mmreason.evaluation.refadv.outcomes import CaseOutcome, Change, Facts
 from mmreason.evaluation.refadv.scoring import score_answer
 from mmreason.grounding import Grounding, GroundingStatus, Issue, Target
 from mmreason.grounding.expressions import parse_expression
@@ -30,7 +30,7 @@ _WORD_KINDS = ("colour", "size", "pattern")
 
 def row_cases(
     row: ReferringRow, folder: Path, changes: Sequence[Change], *, shuffles: int = 1
-) -> Iterator[Case]:
+) -> Iterator[RefAdvCase]:
     """A row about a picture in `folder`, as it is and under those of `changes` that it can be asked
     under. Raises ValueError for a row about a video, or without truth or size."""
     plain = _plain_case(row, folder)
@@ -78,7 +78,7 @@ def delete_words(expression: str) -> list[tuple[str, str]]:
 
 def predicted_outcome(
     row: ReferringRow, prediction: RefAdvPrediction | None, subject: str
-) -> Outcome:
+) -> CaseOutcome:
     """A prediction of somebody's for a row about a picture, scored as any answer: in pixels of the
     original. None, for a row that has none, counts as wrong."""
     case = _plain_case(row, Path())
@@ -98,7 +98,7 @@ def predicted_outcome(
     return score_answer(case, subject, grounding, ceiling=None, seconds=0.0)
 
 
-def _plain_case(row: ReferringRow, folder: Path) -> Case:
+def _plain_case(row: ReferringRow, folder: Path) -> RefAdvCase:
     name = f"{row.source}, row {row.row}"
     if not row.image:
         raise ValueError(f"{name}: is about a video; rows about pictures are asked")
@@ -109,7 +109,7 @@ def _plain_case(row: ReferringRow, folder: Path) -> Case:
     targets = {f"target {i}": box for i, box in enumerate(row.boxes_px)}
     distractors = row.tags.get("distractors")
     candidates = 0 if distractors is None else int(distractors) + len(targets)
-    return Case(
+    return RefAdvCase(
         item=f"{row.source}:{row.row_id}",
         kind="image",
         cluster=row.media_id,
@@ -137,7 +137,7 @@ def join_predictions(
     rows: Sequence[ReferringRow],
     predictions: Sequence[RefAdvPrediction],
     seen_sizes: Mapping[int, tuple[int, int]],
-) -> list[Outcome]:
+) -> list[CaseOutcome]:
     """An outcome of every row, in their order; `seen_sizes` as `score_ref_adv` takes them, which
     also says what cannot be joined."""
     by_id = {

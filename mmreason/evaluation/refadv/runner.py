@@ -14,8 +14,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from mmreason.evaluation.refadv.cases import Case
-from mmreason.evaluation.refadv.outcomes import Outcome
+from mmreason.evaluation.refadv.cases import RefAdvCase
+from mmreason.evaluation.refadv.outcomes import CaseOutcome
 from mmreason.evaluation.refadv.scoring import score_answer
 from mmreason.evaluation.refadv.subjects import Subject, ask_subject
 from mmreason.evaluation.runs import check_same_run
@@ -36,7 +36,7 @@ _AHEAD = 4
 
 def run_cases(
     subjects: Sequence[Subject],
-    cases: Sequence[Case],
+    cases: Sequence[RefAdvCase],
     folder: Path,
     *,
     settings: Mapping[str, Any],
@@ -74,19 +74,19 @@ def run_cases(
     return results
 
 
-def read_outcomes(path: Path) -> list[Outcome]:
+def read_outcomes(path: Path) -> list[CaseOutcome]:
     """All outcomes of a run, each once, in an order that does not depend on how it was run. Raises
     UsageError naming the first line that is none, but for a torn last one."""
     if not path.is_file():
         return []
-    outcomes: dict[_Key, Outcome] = {}
-    for line in require_json_lines(path, Outcome.from_dict, is_resumed=True):
+    outcomes: dict[_Key, CaseOutcome] = {}
+    for line in require_json_lines(path, CaseOutcome.from_dict, is_resumed=True):
         # Two runs in one folder may have asked a case twice: the first counts.
         outcomes.setdefault(line.row.key, line.row)
     return [outcomes[key] for key in sorted(outcomes)]
 
 
-def ask_case(subject: Subject, case: Case) -> Outcome:
+def ask_case(subject: Subject, case: RefAdvCase) -> CaseOutcome:
     """Ask one case and score the answer."""
     started = time.perf_counter()
     grounding = ask_subject(subject, case)
@@ -96,13 +96,13 @@ def ask_case(subject: Subject, case: Case) -> Outcome:
     )
 
 
-def _ask(waiting: Sequence[tuple[Subject, Case]], workers: int) -> Iterator[Outcome]:
+def _ask(waiting: Sequence[tuple[Subject, RefAdvCase]], workers: int) -> Iterator[CaseOutcome]:
     if workers <= 1:
         for subject, case in waiting:
             yield ask_case(subject, case)
         return
     with ThreadPoolExecutor(workers) as pool:
-        pending: set[Future[Outcome]] = set()
+        pending: set[Future[CaseOutcome]] = set()
         try:
             for subject, case in waiting:
                 pending.add(pool.submit(ask_case, subject, case))
@@ -115,7 +115,7 @@ def _ask(waiting: Sequence[tuple[Subject, Case]], workers: int) -> Iterator[Outc
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ceiling(subject: Subject, case: Case) -> float | None:
+def _ceiling(subject: Subject, case: RefAdvCase) -> float | None:
     """IoU of the target's own box with itself as the subject would write it."""
     if case.change != "original" or len(case.target_ids) != 1:
         return None

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from mmreason.evaluation.refadv.cases import Case
-from mmreason.evaluation.refadv.outcomes import Outcome, Pick, TubeScores
+from mmreason.evaluation.refadv.cases import RefAdvCase
+from mmreason.evaluation.refadv.outcomes import CaseOutcome, Pick, TubeScores
 from mmreason.grounding import Box, Grounding, GroundingStatus, Tube, iou
 from mmreason.grounding.metrics.video import absent_frame_score, siou, tube_tiou, viou
 
@@ -21,8 +21,8 @@ least overlap)."""
 
 
 def score_answer(
-    case: Case, subject: str, grounding: Grounding, *, ceiling: float | None, seconds: float
-) -> Outcome:
+    case: RefAdvCase, subject: str, grounding: Grounding, *, ceiling: float | None, seconds: float
+) -> CaseOutcome:
     """The outcome of what a subject answered. Of several boxes the first counts: it is the one that
     a reader of the answer would take. Answers without a box score 0 and stay in every mean."""
     target = grounding.targets[0] if grounding.targets else None
@@ -50,7 +50,7 @@ def score_answer(
     # 2. What that is, by the item's own expression and by the one that was asked.
     pick = _pick(case, picked, is_given=target is not None)
     sizes = {name: other.area_px2 for name, other in boxes.items()}
-    return Outcome(
+    return CaseOutcome(
         subject=subject,
         item=case.item,
         change=case.change,
@@ -95,14 +95,14 @@ def score_tube(truth: Tube, tube: Tube) -> TubeScores:
     )
 
 
-def _candidates(places: Mapping[str, Place], case: Case) -> dict[str, Place]:
+def _candidates(places: Mapping[str, Place], case: RefAdvCase) -> dict[str, Place]:
     """Of everything in the footage what could be meant."""
     if not case.candidate_ids:
         return dict(places)
     return {name: place for name, place in places.items() if name in case.candidate_ids}
 
 
-def _pick(case: Case, picked: str, *, is_given: bool) -> Pick:
+def _pick(case: RefAdvCase, picked: str, *, is_given: bool) -> Pick:
     if not is_given:
         return "none"
     if not picked:
@@ -112,12 +112,12 @@ def _pick(case: Case, picked: str, *, is_given: bool) -> Pick:
     return "hard" if picked in case.hard_ids else "other"
 
 
-def _missed(case: Case, picked: str) -> tuple[str, ...]:
+def _missed(case: RefAdvCase, picked: str) -> tuple[str, ...]:
     names = case.lacking.get(picked, ())
     return tuple(dict.fromkeys(case.descriptor_words.get(name, name) for name in names))
 
 
-def _follows(case: Case, picked: str, *, is_given: bool) -> bool | None:
+def _follows(case: RefAdvCase, picked: str, *, is_given: bool) -> bool | None:
     """Whether the answer is what the case as it was asked refers to."""
     if case.denoted_ids is None or len(case.denoted_ids) > 1:
         return None
@@ -126,7 +126,7 @@ def _follows(case: Case, picked: str, *, is_given: bool) -> bool | None:
     return picked == case.denoted_ids[0]
 
 
-def _is_exact(case: Case, grounding: Grounding, boxes: Mapping[str, Box]) -> bool:
+def _is_exact(case: RefAdvCase, grounding: Grounding, boxes: Mapping[str, Box]) -> bool:
     """Whether exactly the targets are given: none where there is none, else one box an object at
     IoU >= 0.5 and no other (GREC's F1 = 1)."""
     if grounding.status is GroundingStatus.ERROR or grounding.status is GroundingStatus.UNPARSED:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from mmreason.evaluation.refadv.cases import Case
+from mmreason.evaluation.refadv.cases import RefAdvCase
 from mmreason.evaluation.refadv.footage import GREY, TUBE_FPS_HZ
 from mmreason.grounding import (
     Box,
@@ -25,6 +25,7 @@ from mmreason.grounding.detectors.scripted import ScriptedDetector
 from mmreason.grounding.dialects.render import render_boxes
 from mmreason.grounding.expressions import parse_expression
 from mmreason.grounding.refadv.oracles import OracleName, Question, answer_question
+from mmreason.grounding.refadv.texts import SYNONYMS
 from mmreason.reasoner import Reasoner
 from mmreason.types import UsageError
 from mmreason.video.types import FrameBatch, VideoError
@@ -47,7 +48,7 @@ class Subject(Protocol):
         """JSON types: all that moves its answers."""
         ...
 
-    def answer(self, case: Case) -> Grounding:
+    def answer(self, case: RefAdvCase) -> Grounding:
         """Raises ValueError, RuntimeError or OSError where it cannot."""
         ...
 
@@ -74,7 +75,7 @@ class ReasonerSubject:
             "dialect": str(model.clip.box_dialect),
         }
 
-    def answer(self, case: Case) -> Grounding:
+    def answer(self, case: RefAdvCase) -> Grounding:
         """See `Subject`. Several are asked for where the expression says so itself."""
         most = MOST_TARGETS if "every" in case.expression.split() else 1
         video = case.footage.video(is_grey=case.is_blind)
@@ -110,7 +111,7 @@ class DetectorSubject:
         """See `Subject`."""
         return {"detector": self._detector.name, "phrase": self._phrase}
 
-    def answer(self, case: Case) -> Grounding:
+    def answer(self, case: RefAdvCase) -> Grounding:
         """See `Subject`."""
         phrase = detector_phrase(case.expression, self._phrase)
         time_s = case.footage.moment_s
@@ -151,13 +152,17 @@ class ScriptedDetectorSubject:
         """See `Subject`."""
         return {"detector": "scripted", "phrase": self._phrase, **self._rates}
 
-    def answer(self, case: Case) -> Grounding:
+    def answer(self, case: RefAdvCase) -> Grounding:
         """See `Subject`."""
         if case.source is None:
             raise UsageError(f"{self.name} reads scripts, and {case.item} has none")
         moment_s = case.footage.moment_s or 0.0
         words = {
-            actor.id: f"{actor.size} {actor.colour} {actor.pattern} {actor.shape}"
+            actor.id: " ".join(
+                word
+                for value in (actor.size, actor.colour, actor.pattern, actor.shape, "thing")
+                for word in SYNONYMS.get(value, (value,))
+            )
             for scene in case.source.world.scenes
             for actor in scene.actors
         }
@@ -188,7 +193,7 @@ class OracleSubject:
         """See `Subject`."""
         return {"oracle": self._oracle}
 
-    def answer(self, case: Case) -> Grounding:
+    def answer(self, case: RefAdvCase) -> Grounding:
         """See `Subject`."""
         if case.source is None:
             raise UsageError(f"{self.name} reads scripts, and {case.item} has none")
@@ -239,7 +244,7 @@ def detector_phrase(expression: str, phrase: Phrase) -> str:
     return (read.head if phrase == "head" else read.noun_phrase) or expression
 
 
-def shown_picture(case: Case) -> np.ndarray:
+def shown_picture(case: RefAdvCase) -> np.ndarray:
     """The one frame of a case as it is shown: uint8 (H, W, 3) RGB, grey where nothing is."""
     if case.is_blind:
         width_px, height_px = case.footage.size_px
@@ -247,7 +252,7 @@ def shown_picture(case: Case) -> np.ndarray:
     return case.footage.picture()
 
 
-def ask_subject(subject: Subject, case: Case) -> Grounding:
+def ask_subject(subject: Subject, case: RefAdvCase) -> Grounding:
     """The answer; what fails is a Grounding of status `error`, and never the end of a run."""
     try:
         grounding = subject.answer(case)

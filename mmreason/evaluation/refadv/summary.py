@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from mmreason.evaluation.refadv.figures import (
-    Figure,
+    ClusteredFigure,
     mean,
     mean_of_two,
     paired_share,
@@ -15,7 +15,7 @@ from mmreason.evaluation.refadv.figures import (
     share_of,
     slope_in_log,
 )
-from mmreason.evaluation.refadv.outcomes import CHANGES, Change, Kind, Outcome, Pick
+from mmreason.evaluation.refadv.outcomes import CHANGES, CaseOutcome, Change, Kind, Pick
 from mmreason.grounding.metrics.statistics import paired_permutation
 
 PICKS: tuple[Pick, ...] = ("target", "hard", "other", "background", "none")
@@ -24,16 +24,16 @@ THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class ItemGroup:
     """Items that share a property.
 
     Example: `subject.groups["candidates"][0].name` is "4".
     """
 
     name: str
-    right: Figure
+    right: ClusteredFigure
     """The right one chosen."""
-    hit: Figure
+    hit: ClusteredFigure
     """At IoU >= 0.5."""
 
 
@@ -47,12 +47,12 @@ class ChangeRow:
     change: Change
     detail: str
     """Which part of the expression, where there are several; empty for all."""
-    before: Figure
-    after: Figure
+    before: ClusteredFigure
+    after: ClusteredFigure
     """Still on what the item's own expression refers to."""
-    drop: Figure
+    drop: ClusteredFigure
     """Share right before less after, paired."""
-    hit_drop: Figure
+    hit_drop: ClusteredFigure
     """The same at IoU >= 0.5."""
     p_value: float | None
     """That the drop is chance: by exchanging whole pictures or videos."""
@@ -66,11 +66,11 @@ class TwinRow:
     """
 
     change: Change
-    both: Figure
+    both: ClusteredFigure
     """Share right over item and twin."""
     bound: float
     """What a reader reaches at most to whom the two are the same."""
-    unmoved: Figure
+    unmoved: ClusteredFigure
     """Share that gives the same object for both, of those that give one for each."""
 
 
@@ -81,8 +81,8 @@ class Habit:
     Example: `tables.habits["largest"].share.low > tables.habits["largest"].chance.high`.
     """
 
-    share: Figure
-    chance: Figure
+    share: ClusteredFigure
+    chance: ClusteredFigure
     """The same where each candidate is as likely."""
 
 
@@ -101,32 +101,32 @@ class SubjectTables:
     """Answers to unchanged items by status."""
     errors: int
     """Cases that failed, of all; each counts as wrong."""
-    hits: dict[str, Figure]
+    hits: dict[str, ClusteredFigure]
     """Acc@.5, Acc@.75, Acc@.9, mAcc and mIoU over items with one target."""
-    right: Figure
+    right: ClusteredFigure
     """The right one chosen, over the same."""
-    floor: Figure
+    floor: ClusteredFigure
     """The same by drawing one of the candidates."""
-    none_accuracy: Figure
+    none_accuracy: ClusteredFigure
     """Of items that refer to nothing: nothing given."""
-    target_accuracy: Figure
+    target_accuracy: ClusteredFigure
     """Of items that refer to something: something given."""
-    several: Figure
+    several: ClusteredFigure
     """Of items that refer to several: exactly those given."""
-    tubes: dict[str, Figure]
+    tubes: dict[str, ClusteredFigure]
     """m_tIoU, m_vIoU, vIoU@.3, vIoU@.5, sIoU and absent-frame score; empty without tubes."""
-    groups: dict[str, tuple[Group, ...]]
-    """By descriptors, candidates, negation, hops and family."""
-    slope: Figure
+    groups: dict[str, tuple[ItemGroup, ...]]
+    """By descriptors, candidates, negation, hops, family and look."""
+    slope: ClusteredFigure
     """Change of the share right where candidates double."""
-    picks: dict[Pick, Figure]
+    picks: dict[Pick, ClusteredFigure]
     """What answers lie on."""
     missed: dict[str, int]
     """Wrong choices by the descriptor that the chosen one lacks."""
     habits: dict[str, Habit]
     """Of answers on a candidate: how often it is the largest, the most central, the first drawn, a
     hard distractor."""
-    ceiling: dict[str, Figure]
+    ceiling: dict[str, ClusteredFigure]
     """Acc@.75, Acc@.9 and mIoU of perfect boxes written in its dialect; and mIoU of its own boxes
     on the right object."""
     changes: tuple[ChangeRow, ...]
@@ -135,7 +135,7 @@ class SubjectTables:
     """Mean time a case."""
 
 
-def build_tables(outcomes: Sequence[Outcome]) -> SubjectTables:
+def build_tables(outcomes: Sequence[CaseOutcome]) -> SubjectTables:
     """The tables of outcomes that share a subject; at least one."""
     plain = [o for o in outcomes if o.change == "original"]
     single = [o for o in plain if o.targets == 1]
@@ -168,7 +168,7 @@ def build_tables(outcomes: Sequence[Outcome]) -> SubjectTables:
     )
 
 
-def _habits(on_candidate: Sequence[Outcome]) -> dict[str, Habit]:
+def _habits(on_candidate: Sequence[CaseOutcome]) -> dict[str, Habit]:
     one_of_all = mean((o.cluster, 1 / o.facts.candidates) for o in on_candidate)
     largest = mean((o.cluster, o.largest_of / o.facts.candidates) for o in on_candidate)
     hard = mean((o.cluster, o.facts.hard / o.facts.candidates) for o in on_candidate)
@@ -180,7 +180,7 @@ def _habits(on_candidate: Sequence[Outcome]) -> dict[str, Habit]:
     }
 
 
-def _hits(single: Sequence[Outcome]) -> dict[str, Figure]:
+def _hits(single: Sequence[CaseOutcome]) -> dict[str, ClusteredFigure]:
     figures = {
         f"Acc@{text}": share(single, lambda o, t=float(text): o.iou >= t)
         for text in (".5", ".75", ".9")
@@ -192,7 +192,7 @@ def _hits(single: Sequence[Outcome]) -> dict[str, Figure]:
     return figures
 
 
-def _tubes(single: Sequence[Outcome]) -> dict[str, Figure]:
+def _tubes(single: Sequence[CaseOutcome]) -> dict[str, ClusteredFigure]:
     """An item without a tube, whatever failed, counts as 0."""
     # Who gives boxes of one frame is no worse for it.
     if not single or single[0].kind == "image" or any(o.box_px and not o.has_tube for o in single):
@@ -209,19 +209,20 @@ def _tubes(single: Sequence[Outcome]) -> dict[str, Figure]:
     }
 
 
-def _groups(single: Sequence[Outcome]) -> dict[str, tuple[Group, ...]]:
-    keys: dict[str, Callable[[Outcome], Hashable]] = {
+def _groups(single: Sequence[CaseOutcome]) -> dict[str, tuple[ItemGroup, ...]]:
+    keys: dict[str, Callable[[CaseOutcome], Hashable]] = {
         "descriptors": lambda o: o.facts.descriptors,
         "candidates": lambda o: o.facts.candidates,
         "negation": lambda o: "with" if o.facts.negation else "without",
         "hops": lambda o: o.facts.hops,
         "family": lambda o: o.facts.family,
+        "look": lambda o: o.facts.look,
     }
     groups = {}
     for name, key in keys.items():
         values = sorted({key(o) for o in single}, key=lambda v: (isinstance(v, str), v))
         groups[name] = tuple(
-            Group(
+            ItemGroup(
                 name=str(value),
                 right=share(members, lambda o: o.is_right),
                 hit=share(members, lambda o: o.is_hit),
@@ -232,7 +233,7 @@ def _groups(single: Sequence[Outcome]) -> dict[str, tuple[Group, ...]]:
     return groups
 
 
-def _ceiling(single: Sequence[Outcome]) -> dict[str, Figure]:
+def _ceiling(single: Sequence[CaseOutcome]) -> dict[str, ClusteredFigure]:
     figures = {}
     written = [(o.cluster, o.ceiling) for o in single if o.ceiling is not None]
     if written:
@@ -244,7 +245,9 @@ def _ceiling(single: Sequence[Outcome]) -> dict[str, Figure]:
     return figures
 
 
-def _changes(outcomes: Sequence[Outcome], single: Sequence[Outcome]) -> tuple[ChangeRow, ...]:
+def _changes(
+    outcomes: Sequence[CaseOutcome], single: Sequence[CaseOutcome]
+) -> tuple[ChangeRow, ...]:
     before = {o.item: o for o in single}
     rows = []
     for change in CHANGES[1:]:
@@ -262,7 +265,7 @@ def _changes(outcomes: Sequence[Outcome], single: Sequence[Outcome]) -> tuple[Ch
 
 
 def _change_row(
-    change: Change, detail: str, before: dict[str, Outcome], changed: Sequence[Outcome]
+    change: Change, detail: str, before: dict[str, CaseOutcome], changed: Sequence[CaseOutcome]
 ) -> ChangeRow:
     first = [before[o.item] for o in changed]
     pairs = [
@@ -288,7 +291,7 @@ def _change_row(
 TWINS: tuple[Change, ...] = ("swap", "strip_negation", "reverse")
 
 
-def _twins(outcomes: Sequence[Outcome], single: Sequence[Outcome]) -> tuple[TwinRow, ...]:
+def _twins(outcomes: Sequence[CaseOutcome], single: Sequence[CaseOutcome]) -> tuple[TwinRow, ...]:
     before = {o.item: o for o in single}
     rows = []
     for change in TWINS:

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from mmreason.evaluation.refadv.figures import Figure
+from mmreason.evaluation.refadv.figures import ClusteredFigure
 from mmreason.evaluation.refadv.outcomes import Change
 from mmreason.evaluation.refadv.summary import ChangeRow, SubjectTables, TwinRow
 
 Finding = Literal["shown", "not shown", "shortcut shown", "not measured"]
 
-LEAST_ITEMS = 20
+LEAST_ITEMS = 15
 """Fewer items, or pictures and videos, tell nothing that is worth a sentence."""
 
 _READS: tuple[tuple[str, Change, str], ...] = (
@@ -54,12 +54,12 @@ _HABITS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class DiagnosisVerdict:
     """One finding.
 
     Example:
-        >>> str(Verdict(name="reads negation", finding="not shown", why="47.0% (38.0 to 56.0)"))
-        'reads negation: not shown; 47.0% (38.0 to 56.0)'
+        >>> str(DiagnosisVerdict(name="reads negation", finding="not shown", why="47 of 100"))
+        'reads negation: not shown; 47 of 100'
     """
 
     name: str
@@ -70,17 +70,17 @@ class Verdict:
         return f"{self.name}: {self.finding}; {self.why}"
 
 
-def find_verdicts(tables: SubjectTables) -> tuple[Verdict, ...]:
+def find_verdicts(tables: SubjectTables) -> tuple[DiagnosisVerdict, ...]:
     """All that can be said of a subject, the abilities first."""
     return (*_abilities(tables), *_shortcuts(tables))
 
 
-def shortcuts_of(tables: SubjectTables) -> tuple[Verdict, ...]:
+def shortcuts_of(tables: SubjectTables) -> tuple[DiagnosisVerdict, ...]:
     """The shortcuts that are shown."""
     return tuple(v for v in find_verdicts(tables) if v.finding == "shortcut shown")
 
 
-def _abilities(tables: SubjectTables) -> Iterator[Verdict]:
+def _abilities(tables: SubjectTables) -> Iterator[DiagnosisVerdict]:
     yield _above(
         "beats chance",
         tables.right,
@@ -100,42 +100,44 @@ def _abilities(tables: SubjectTables) -> Iterator[Verdict]:
         yield _holds_among_many(tables)
 
 
-def _by_drop(name: str, row: ChangeRow, what: str) -> Verdict:
+def _by_drop(name: str, row: ChangeRow, what: str) -> DiagnosisVerdict:
     drop = row.drop
     why = (
         f"where {what}, the right one is chosen in {row.after.value:.1%} instead of "
         f"{row.before.value:.1%}: {drop.points} points"
     )
     if _is_thin(drop):
-        return Verdict(name=name, finding="not measured", why=_thin(drop))
-    return Verdict(name=name, finding="shown" if drop.low > 0 else "not shown", why=why)
+        return DiagnosisVerdict(name=name, finding="not measured", why=_thin(drop))
+    return DiagnosisVerdict(name=name, finding="shown" if drop.low > 0 else "not shown", why=why)
 
 
-def _by_twin(twin: TwinRow) -> Verdict:
+def _by_twin(twin: TwinRow) -> DiagnosisVerdict:
     name, what, _ = _TWINS[twin.change]
     right_over = f"right over each item and its twin, in which {what}"
     return _above(name, twin.both, twin.bound, right_over, "who does not, at most,")
 
 
-def _above(name: str, figure: Figure, bound: float, what: str, of_whom: str) -> Verdict:
+def _above(
+    name: str, figure: ClusteredFigure, bound: float, what: str, of_whom: str
+) -> DiagnosisVerdict:
     if _is_thin(figure) or math.isnan(bound):
-        return Verdict(name=name, finding="not measured", why=_thin(figure))
-    return Verdict(
+        return DiagnosisVerdict(name=name, finding="not measured", why=_thin(figure))
+    return DiagnosisVerdict(
         name=name,
         finding="shown" if figure.low > bound else "not shown",
         why=f"{what}: {figure.text}; {of_whom} reaches {bound:.1%}",
     )
 
 
-def _declines(tables: SubjectTables) -> Verdict:
+def _declines(tables: SubjectTables) -> DiagnosisVerdict:
     """Saying nothing is worth as much as it tells what is there from what is not."""
     name, none = "declines what is not there", tables.none_accuracy
     if _is_thin(none):
-        return Verdict(name=name, finding="not measured", why=_thin(none))
+        return DiagnosisVerdict(name=name, finding="not measured", why=_thin(none))
     given = tables.target_accuracy
     # Who declines at random declines as often where there is something.
     is_shown = none.low > 1 - given.low
-    return Verdict(
+    return DiagnosisVerdict(
         name=name,
         finding="shown" if is_shown else "not shown",
         why=f"nothing is given in {none.text} of the items that refer to nothing, and in "
@@ -143,19 +145,19 @@ def _declines(tables: SubjectTables) -> Verdict:
     )
 
 
-def _holds_among_many(tables: SubjectTables) -> Verdict:
+def _holds_among_many(tables: SubjectTables) -> DiagnosisVerdict:
     slope = tables.slope
-    return Verdict(
+    return DiagnosisVerdict(
         name="loses among more candidates",
         finding="shown" if slope.high < 0 else "not shown",
         why=f"{slope.points} points each time candidates double",
     )
 
 
-def _shortcuts(tables: SubjectTables) -> Iterator[Verdict]:
+def _shortcuts(tables: SubjectTables) -> Iterator[DiagnosisVerdict]:
     given = tables.target_accuracy
     if not _is_thin(given) and given.high < 0.5:
-        yield Verdict(
+        yield DiagnosisVerdict(
             name="declines what is there",
             finding="shortcut shown",
             why=f"something is given in {given.text} of the items that refer to something",
@@ -164,14 +166,14 @@ def _shortcuts(tables: SubjectTables) -> Iterator[Verdict]:
         _, what, shortcut = _TWINS[twin.change]
         # More than half of the answers stay where every one of them should move.
         if not _is_thin(twin.unmoved) and twin.unmoved.low > 0.5 and twin.both.low <= twin.bound:
-            yield Verdict(
+            yield DiagnosisVerdict(
                 name=shortcut,
                 finding="shortcut shown",
                 why=f"{twin.unmoved.text} of answers stay on the same object where {what}",
             )
     for name, habit in tables.habits.items():
         if not _is_thin(habit.share) and habit.share.low > habit.chance.high:
-            yield Verdict(
+            yield DiagnosisVerdict(
                 name=f"prefers {_HABITS[name]}",
                 finding="shortcut shown",
                 why=f"{habit.share.text} of answers lie there; {habit.chance.value:.1%} would by "
@@ -182,13 +184,13 @@ def _shortcuts(tables: SubjectTables) -> Iterator[Verdict]:
         yield from _unread_descriptors(tables)
 
 
-def _unread_descriptors(tables: SubjectTables) -> Iterator[Verdict]:
+def _unread_descriptors(tables: SubjectTables) -> Iterator[DiagnosisVerdict]:
     for row in tables.changes:
         if row.change != "delete" or not row.detail or _is_thin(row.drop):
             continue
         # Without it at least two objects fit: who reads it loses half of what was right.
         if row.drop.high < row.before.value / 4:
-            yield Verdict(
+            yield DiagnosisVerdict(
                 name=f"does without the {row.detail}",
                 finding="shortcut shown",
                 why=f"deleting it costs {row.drop.points} points; who reads it loses "
@@ -196,9 +198,9 @@ def _unread_descriptors(tables: SubjectTables) -> Iterator[Verdict]:
             )
 
 
-def _is_thin(figure: Figure) -> bool:
+def _is_thin(figure: ClusteredFigure) -> bool:
     return figure.n < LEAST_ITEMS or figure.clusters < LEAST_ITEMS or math.isnan(figure.low)
 
 
-def _thin(figure: Figure) -> str:
+def _thin(figure: ClusteredFigure) -> str:
     return f"{figure.n} items about {figure.clusters} sources; {LEAST_ITEMS} are needed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from mmreason.evaluation.refadv.outcomes import Change, Facts, Outcome
+from mmreason.evaluation.refadv.outcomes import CaseOutcome, Change, Facts
 from mmreason.grounding.refadv import Item, Knobs, generate
 
 FACTS = Facts(descriptors=2, candidates=4, negation=False, hops=0, family="attribute", hard=2)
@@ -29,7 +29,7 @@ def video_items(count: int = 6) -> tuple[Item, ...]:
     return tuple(generate(kind="video", seed=60, count=count, knobs=knobs))
 
 
-def make_outcome(item: str, change: Change = "original", **values: Any) -> Outcome:
+def make_outcome(item: str, change: Change = "original", **values: Any) -> CaseOutcome:
     """An outcome with one target that nothing was answered to."""
     common: dict[str, Any] = {
         "subject": "s",
@@ -42,16 +42,16 @@ def make_outcome(item: str, change: Change = "original", **values: Any) -> Outco
         "targets": 1,
         "status": "found",
     }
-    return Outcome(**common | values)
+    return CaseOutcome(**common | values)
 
 
-def right(item: str, change: Change = "original", **values: Any) -> Outcome:
+def right(item: str, change: Change = "original", **values: Any) -> CaseOutcome:
     """One answered rightly, with a box that fits."""
     given: dict[str, Any] = {"iou": 0.8, "pick": "target", "picked": "t", "boxes": 1}
     return make_outcome(item, change, **given | values)
 
 
-def wrong(item: str, change: Change = "original", **values: Any) -> Outcome:
+def wrong(item: str, change: Change = "original", **values: Any) -> CaseOutcome:
     """One answered by a hard distractor."""
     given: dict[str, Any] = {"iou": 0.0, "pick": "hard", "picked": "d", "boxes": 1}
     return make_outcome(item, change, **given | values)

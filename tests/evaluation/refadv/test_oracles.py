@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from mmreason.evaluation.refadv.cases import check_changes, item_cases
-from mmreason.evaluation.refadv.outcomes import Outcome
+from mmreason.evaluation.refadv.outcomes import CaseOutcome
 from mmreason.evaluation.refadv.runner import ask_case
 from mmreason.evaluation.refadv.subjects import OracleSubject
 from mmreason.evaluation.refadv.summary import build_tables
@@ -23,7 +23,7 @@ from mmreason.grounding.refadv.oracles import (
 from tests.evaluation.refadv.made_outcomes import image_items, relation_items, video_items
 
 
-def ask_oracle(name: OracleName, items: Sequence[Item], *changes: str) -> list[Outcome]:
+def ask_oracle(name: OracleName, items: Sequence[Item], *changes: str) -> list[CaseOutcome]:
     subject = OracleSubject(name)
     cases = [case for item in items for case in item_cases(item, check_changes(changes))]
     return [ask_case(subject, case) for case in cases]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mmreason.cli import main
-from mmreason.evaluation.refadv.cases import Case, item_cases, shuffle_words
+from mmreason.evaluation.refadv.cases import RefAdvCase, item_cases, shuffle_words
 from mmreason.evaluation.refadv.plan import read_items, write_items
 from mmreason.evaluation.refadv.runner import read_outcomes, run_cases
 from mmreason.evaluation.refadv.subjects import OracleSubject, detector_phrase
@@ -32,7 +32,7 @@ class FailingSubject:
     def settings(self) -> Mapping[str, Any]:
         return self._oracle.settings
 
-    def answer(self, case: Case) -> Grounding:
+    def answer(self, case: RefAdvCase) -> Grounding:
         self._left -= 1
         if self._left < 0:
             raise KeyboardInterrupt if self._kills else RuntimeError("the model is down")
@@ -42,7 +42,7 @@ class FailingSubject:
         return None
 
 
-def cases_of(count: int = 4) -> list[Case]:
+def cases_of(count: int = 4) -> list[RefAdvCase]:
     return [case for item in image_items()[:count] for case in item_cases(item, ("floor",))]
 
 
@@ -212,3 +212,23 @@ def test_what_cannot_be_asked_is_refused_in_one_line(
     assert main(command) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_the_frozen_set_is_asked_unless_a_seed_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["eval", "refadv", "--model", "oracle:attributes", "--items", "20"]
+    assert main([*command, "--variants", "floor", "--out", str(tmp_path), "--json"]) == 0
+    (subject,) = json.loads(capsys.readouterr().out)["subjects"]
+    tables = subject["tables"]
+    assert tables["items"] == 20 and tables["right"]["estimate"] == 1.0
+    # Spread over the set: one of each block.
+    assert len(tables["groups"]["family"]) > 3 and len(tables["groups"]["look"]) > 2
+    # Its items are not drawn, so that there is nothing to choose.
+    assert main([*command, "--families", "count", "--out", str(tmp_path)]) == 2
+    # Answers to its items need no file of items; who answers few is told so.
+    item = json.loads((tmp_path / "items.jsonl").read_text().splitlines()[0])["id"]
+    (tmp_path / "answers.jsonl").write_text(json.dumps({"item": item, "error": "down"}) + "\n")
+    capsys.readouterr()
+    assert main(["diagnose", str(tmp_path / "answers.jsonl")]) == 0
+    assert "1 items of the frozen sets are answered" in capsys.readouterr().err

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmreason.evaluation.refadv.cases import Case, item_cases
-from mmreason.evaluation.refadv.outcomes import Outcome
+from mmreason.evaluation.refadv.cases import RefAdvCase, item_cases
+from mmreason.evaluation.refadv.outcomes import CaseOutcome
 from mmreason.evaluation.refadv.scoring import score_answer
 from mmreason.grounding import Box, Grounding, GroundingStatus, Issue, Target, Tube
 from tests.evaluation.refadv.made_outcomes import image_items, video_items
 
 
-def image_case() -> Case:
+def image_case() -> RefAdvCase:
     return next(item_cases(next(i for i in image_items() if len(i.target_ids) == 1), ()))
 
 
-def video_case() -> Case:
+def video_case() -> RefAdvCase:
     return next(item_cases(next(i for i in video_items() if len(i.target_ids) == 1), ()))
 
 
-def score(case: Case, *targets: Target, status: GroundingStatus | None = None) -> Outcome:
+def score(case: RefAdvCase, *targets: Target, status: GroundingStatus | None = None) -> CaseOutcome:
     status = status or (GroundingStatus.FOUND if targets else GroundingStatus.NONE)
     issues = (Issue("failed", "down"),) if status is GroundingStatus.ERROR else ()
     grounding = Grounding(status=status, targets=targets, issues=issues)

@@ -7,13 +7,13 @@ import math
 import pytest
 
 from mmreason.evaluation.refadv.figures import mean_of_two, paired_share, slope_in_log
-from mmreason.evaluation.refadv.outcomes import Facts, Outcome
+from mmreason.evaluation.refadv.outcomes import CaseOutcome, Facts
 from mmreason.evaluation.refadv.summary import build_tables
 from mmreason.evaluation.refadv.verdicts import find_verdicts
 from tests.evaluation.refadv.made_outcomes import make_outcome, right, wrong
 
 
-def verdict(outcomes: list[Outcome], name: str) -> str:
+def verdict(outcomes: list[CaseOutcome], name: str) -> str:
     (found,) = [v for v in find_verdicts(build_tables(outcomes)) if v.name == name]
     return found.finding
 
@@ -122,7 +122,7 @@ def test_a_preference_is_measured_against_how_many_are_as_large() -> None:
 
 
 def test_the_slope_is_of_doubled_candidates() -> None:
-    def of(n: int, hits: int) -> list[Outcome]:
+    def of(n: int, hits: int) -> list[CaseOutcome]:
         facts = Facts(descriptors=1, candidates=n, negation=False, hops=0, family="f")
         return [
             (right if i < hits else wrong)(f"{n} {i}", facts=facts, cluster=f"{n} {i}")
@@ -142,7 +142,7 @@ def test_what_the_wrong_choice_lacks_is_counted() -> None:
 
 def test_an_outcome_is_read_back_as_it_was() -> None:
     outcome = right("a", box_px=(0.0, 1.0, 2.0, 3.0), missed=("size",), follows=True)
-    assert Outcome.from_dict(outcome.to_dict()) == outcome
+    assert CaseOutcome.from_dict(outcome.to_dict()) == outcome
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ def test_an_outcome_is_read_back_as_it_was() -> None:
 )
 def test_an_outcome_of_somebody_is_checked(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="is no outcome"):
-        Outcome.from_dict(right("a").to_dict() | change)
+        CaseOutcome.from_dict(right("a").to_dict() | change)

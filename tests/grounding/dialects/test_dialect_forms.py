@@ -88,10 +88,10 @@ POINT_DIALECTS = [dialect for dialect in Dialect if NOTATIONS[dialect].has_point
     ],
 )
 def test_a_family_is_read_in_its_own_signs(dialect, text, labels, first_px):
-    found = parse_boxes(text, dialect, SIZE)
-    assert found.labels == labels
-    assert found.boxes[0].xyxy == pytest.approx(first_px)
-    assert {issue.kind for issue in found.issues} <= {"repaired"}
+    reading = parse_boxes(text, dialect, SIZE)
+    assert reading.labels == labels
+    assert reading.boxes[0].xyxy == pytest.approx(first_px)
+    assert {issue.kind for issue in reading.issues} <= {"repaired"}
 
 
 @pytest.mark.parametrize(
@@ -105,24 +105,24 @@ def test_a_family_is_read_in_its_own_signs(dialect, text, labels, first_px):
     ],
 )
 def test_tokens_of_another_dialect_are_told_and_not_read(text):
-    found = parse_boxes(text, Dialect.NORM_1000, SIZE)
-    assert (found.status, found.boxes) == ("unparsed", ())
+    reading = parse_boxes(text, Dialect.NORM_1000, SIZE)
+    assert (reading.status, reading.boxes) == ("unparsed", ())
     assert any(
-        "another dialect" in str(issue) or "4 numbers" in str(issue) for issue in found.issues
+        "another dialect" in str(issue) or "4 numbers" in str(issue) for issue in reading.issues
     )
 
 
 def test_a_box_token_that_was_cut_off_is_read_up_to_its_end():
-    found = parse_boxes("<|box_start|>(100,200),(300,400)", Dialect.QWEN2_VL, SIZE)
-    assert found.boxes[0].xyxy == (200, 100, 600, 200)
+    reading = parse_boxes("<|box_start|>(100,200),(300,400)", Dialect.QWEN2_VL, SIZE)
+    assert reading.boxes[0].xyxy == (200, 100, 600, 200)
     assert parse_boxes("<|box_start|>(100,200),(300,", Dialect.QWEN2_VL, SIZE).status == "unparsed"
 
 
 @pytest.mark.parametrize("dialect", [Dialect.MOLMO, Dialect.MOLMO_2])
 def test_points_are_no_boxes(dialect):
     text = render_points([(10, 20)], dialect, SIZE)
-    found = parse_boxes(text, dialect, SIZE)
-    assert found.status == "unparsed"
+    reading = parse_boxes(text, dialect, SIZE)
+    assert reading.status == "unparsed"
     with pytest.raises(ValueError, match="points, not boxes"):
         render_boxes([], dialect, SIZE)
 
@@ -147,8 +147,8 @@ def boxes_in(draw, size):
 def test_boxes_come_back_within_half_a_quantum(dialect, data, size, seen_size):
     box = data.draw(boxes_in(size))
     text = render_boxes([box], dialect, size, labels=["a dog"], seen_size_px=seen_size)
-    found = parse_boxes(text, dialect, size, seen_size_px=seen_size, strict=True)
-    assert found.status == "found", (text, found.issues)
+    reading = parse_boxes(text, dialect, size, seen_size_px=seen_size, strict=True)
+    assert reading.status == "found", (text, reading.issues)
     steps = quantum_px(dialect, seen_size)
     half = [steps[axis] / 2 * size[axis] / seen_size[axis] for axis in (0, 1)]
     # The last number of some dialects is not the edge: beyond it the nearest one is a quantum off.
@@ -156,9 +156,9 @@ def test_boxes_come_back_within_half_a_quantum(dialect, data, size, seen_size):
     last = [1.0, 1.0]
     if notation.side is not None and notation.largest is not None and not notation.centred:
         last = [(notation.largest + notation.quantum / 2) / notation.side] * 2
-    for value, wanted, axis in zip(found.boxes[0].xyxy, box.xyxy, (0, 1, 0, 1), strict=True):
-        is_beyond = wanted > last[axis] * size[axis]
-        assert abs(value - wanted) <= half[axis] * (2 if is_beyond else 1) + 1e-6
+    for value, expected, axis in zip(reading.boxes[0].xyxy, box.xyxy, (0, 1, 0, 1), strict=True):
+        is_beyond = expected > last[axis] * size[axis]
+        assert abs(value - expected) <= half[axis] * (2 if is_beyond else 1) + 1e-6
 
 
 @settings(max_examples=12, deadline=None)
@@ -167,13 +167,13 @@ def test_boxes_come_back_within_half_a_quantum(dialect, data, size, seen_size):
 def test_points_come_back_within_half_a_quantum(dialect, x, y, size):
     point = (x * size[0], y * size[1])
     text = render_points([point], dialect, size, labels=["a dog"], seen_size_px=size)
-    found = parse_points(text, dialect, size, seen_size_px=size)
-    assert found.status == "found", (text, found.issues)
-    assert found.targets[0].label == "a dog"
-    for value, wanted, quantum in zip(
-        found.targets[0].point_px or (), point, quantum_px(dialect, size), strict=True
+    reading = parse_points(text, dialect, size, seen_size_px=size)
+    assert reading.status == "found", (text, reading.issues)
+    assert reading.targets[0].label == "a dog"
+    for value, expected, quantum in zip(
+        reading.targets[0].point_px or (), point, quantum_px(dialect, size), strict=True
     ):
-        assert abs(value - wanted) <= quantum / 2 + 1e-6
+        assert abs(value - expected) <= quantum / 2 + 1e-6
 
 
 @pytest.mark.parametrize("dialect", BOX_DIALECTS)
@@ -184,15 +184,15 @@ def test_nothing_there_is_written_and_read_as_none(dialect):
 @pytest.mark.parametrize("dialect", [d for d in BOX_DIALECTS if d not in {Dialect.GLM_V}])
 def test_several_boxes_keep_their_order_and_labels(dialect):
     boxes = [Box(0, 0, 500, 250), Box(1000, 250, 1500, 400)]
-    found = parse_boxes(
+    reading = parse_boxes(
         render_boxes(boxes, dialect, SIZE, labels=["dog", "cat"], seen_size_px=SIZE),
         dialect,
         SIZE,
         seen_size_px=SIZE,
     )
-    assert [round(box.x1_px / 500) for box in found.boxes] == [0, 2]
+    assert [round(box.x1_px / 500) for box in reading.boxes] == [0, 2]
     if dialect is not Dialect.COGVLM:
-        assert found.labels == ("dog", "cat")
+        assert reading.labels == ("dog", "cat")
 
 
 @pytest.mark.full

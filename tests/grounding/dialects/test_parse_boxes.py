@@ -15,7 +15,8 @@ BOX = [100, 200, 300, 400]
 IN_PX = (200.0, 100.0, 600.0, 200.0)
 
 
-def parse(text: str, dialect: Dialect = Dialect.NORM_1000, **settings):
+def parse(text: object, dialect: Dialect = Dialect.NORM_1000, **settings):
+    text = text if isinstance(text, str) else json.dumps(text)
     return parse_boxes(text, dialect, SIZE, **settings)
 
 
@@ -44,6 +45,10 @@ def parse(text: str, dialect: Dialect = Dialect.NORM_1000, **settings):
         ('{"bbox_xywh": [100, 200, 200, 200]}', "json"),
         ('{"star": [100, 200, 300, 400]}', "json"),
         ("\\boxed{[100, 200, 300, 400]}", "json"),
+        ("100, 200, 300, 400", "rows"),
+        ('{"bbox": {"top_left": [100, 200], "bottom_right": [300, 400]}}', "json"),
+        ('{"boxes": [[100, 200, 300, 400]], "labels": ["star"], "scores": [0.9]}', "json"),
+        ('{"bbox_2d": [100, 200, 300, 400], "label": "the "big" star"}', "repaired"),
         ("◁think▷[1, 2, 3, 4]◁/think▷[100, 200, 300, 400]", "json"),
         ("<think>a <think>b</think> [1, 2, 3, 4]</think>[100, 200, 300, 400]", "json"),
         ("[100, 200, 300, 400] as in figure [1]", "json"),
@@ -56,11 +61,11 @@ def parse(text: str, dialect: Dialect = Dialect.NORM_1000, **settings):
     ],
 )
 def test_one_box_in_many_shapes(text, rule):
-    found = parse(text)
-    assert found.status == "found", found
-    assert found.boxes[0].xyxy == IN_PX
-    assert found.rule == rule
-    assert found.raw_text == text
+    reading = parse(text)
+    assert reading.status == "found", reading
+    assert reading.boxes[0].xyxy == IN_PX
+    assert reading.rule == rule
+    assert reading.raw_text == text
 
 
 @pytest.mark.parametrize(
@@ -72,12 +77,20 @@ def test_one_box_in_many_shapes(text, rule):
         "there is no star.",
         "None",
         "It is not visible.",
+        "The dog isn\u2019t there",
+        "I cannot find it.",
+        "No dog is visible.",
+        "There isn't any dog.",
+        '{"found": false}',
+        '{"bbox_2d": "not visible"}',
+        '{"answer": "none"}',
+        '{"boxes": [], "labels": []}',
     ],
 )
 def test_an_explicit_no_is_none(text):
-    found = parse(text)
-    assert (found.status, found.boxes) == ("none", ())
-    assert found.rule
+    reading = parse(text)
+    assert (reading.status, reading.boxes) == ("none", ())
+    assert reading.rule
 
 
 @pytest.mark.parametrize(
@@ -88,6 +101,10 @@ def test_an_explicit_no_is_none(text):
         "[1, 2, 3]",
         "[1, 2, 3, 4, 5]",
         "[NaN, 1, 2, 3]",
+        "[100, null, 300, 400]",
+        '{"bbox_2d": ["100px", "200px", "300px", "400px"]}',
+        "100, 200, 300",
+        "It is not in the left half but in the right one.",
         '{"bbox_2d": "left"}',
         "[10, 10, 10, 40]",
         "[5000, 5000, 6000, 6000]",
@@ -99,47 +116,47 @@ def test_an_explicit_no_is_none(text):
     ],
 )
 def test_what_cannot_be_used_is_unparsed_with_a_reason(text):
-    found = parse(text)
-    assert (found.status, found.boxes) == ("unparsed", ())
-    assert found.issues
+    reading = parse(text)
+    assert (reading.status, reading.boxes) == ("unparsed", ())
+    assert reading.issues
 
 
 def test_a_list_cut_off_keeps_its_complete_boxes():
     text = (
         '```json\n[{"bbox_2d": [0, 0, 100, 100]}, {"bbox_2d": [500, 500, 900, 900]}, {"bbox_2d": [1'
     )
-    found = parse(text)
-    assert (found.status, len(found.boxes), found.rule) == ("ambiguous", 2, "cut_list")
+    reading = parse(text)
+    assert (reading.status, len(reading.boxes), reading.rule) == ("ambiguous", 2, "cut_list")
 
 
 def test_several_boxes_are_ambiguous_and_all_kept_with_labels():
     rows = [{"bbox_2d": [0, 0, 100, 100], "label": "a"}, {"bbox_2d": [500, 0, 600, 100]}]
-    found = parse(json.dumps(rows))
-    assert (found.status, found.labels) == ("ambiguous", ("a", ""))
+    reading = parse(json.dumps(rows))
+    assert (reading.status, reading.labels) == ("ambiguous", ("a", ""))
 
 
 def test_repeats_are_merged_and_said():
-    found = parse("[[100, 200, 300, 400], [100, 200, 300, 401]]")
-    assert found.status == "found"
-    assert any("repeated" in str(issue) for issue in found.issues)
+    reading = parse("[[100, 200, 300, 400], [100, 200, 300, 401]]")
+    assert reading.status == "found"
+    assert any("repeated" in str(issue) for issue in reading.issues)
 
 
 def test_out_of_frame_is_clipped_and_said():
-    found = parse("[900, 0, 1050, 500]")
-    assert found.boxes[0].xyxy == (1800, 0, 2000, 250)
-    assert any("clipped" in str(issue) for issue in found.issues)
-    assert any("scale_conflict" in str(issue) for issue in found.issues)
+    reading = parse("[900, 0, 1050, 500]")
+    assert reading.boxes[0].xyxy == (1800, 0, 2000, 250)
+    assert any("clipped" in str(issue) for issue in reading.issues)
+    assert any("scale_conflict" in str(issue) for issue in reading.issues)
 
 
 def test_scale_is_declared_and_never_switched():
-    found = parse("[0.1, 0.2, 0.3, 0.4]")
-    assert found.boxes[0].x2_px == pytest.approx(0.6)
-    assert any("scale_conflict" in str(issue) for issue in found.issues)
+    reading = parse("[0.1, 0.2, 0.3, 0.4]")
+    assert reading.boxes[0].x2_px == pytest.approx(0.6)
+    assert any("scale_conflict" in str(issue) for issue in reading.issues)
 
 
 def test_seen_pixels_are_scaled_back_to_the_original():
-    found = parse("[100, 100, 200, 200]", Dialect.SEEN_PX, seen_size_px=(400, 250))
-    assert found.boxes[0].xyxy == (500, 200, 1000, 400)
+    reading = parse("[100, 100, 200, 200]", Dialect.SEEN_PX, seen_size_px=(400, 250))
+    assert reading.boxes[0].xyxy == (500, 200, 1000, 400)
 
 
 @pytest.mark.parametrize(
@@ -152,15 +169,15 @@ def test_seen_pixels_are_scaled_back_to_the_original():
     ],
 )
 def test_boxes_with_y_first_are_turned(text):
-    found = parse(text, Dialect.NORM_1000_YX)
-    assert found.boxes[0].xyxy == IN_PX
-    assert found.issues == ()
+    reading = parse(text, Dialect.NORM_1000_YX)
+    assert reading.boxes[0].xyxy == IN_PX
+    assert reading.issues == ()
 
 
 def test_boxes_from_0_to_1_are_scaled_and_larger_numbers_are_said():
-    found = parse("[0.1, 0.2, 0.3, 0.4]", Dialect.NORM_1)
-    assert found.boxes[0].xyxy == pytest.approx(IN_PX)
-    assert found.issues == ()
+    reading = parse("[0.1, 0.2, 0.3, 0.4]", Dialect.NORM_1)
+    assert reading.boxes[0].xyxy == pytest.approx(IN_PX)
+    assert reading.issues == ()
     assert any(
         "scale_conflict" in str(issue) for issue in parse("[1, 2, 3, 4]", Dialect.NORM_1).issues
     )
@@ -177,9 +194,9 @@ def test_boxes_from_0_to_1_are_scaled_and_larger_numbers_are_said():
     ],
 )
 def test_boxes_between_tags_are_read(text):
-    found = parse(text)
-    assert [box.xyxy for box in found.boxes] == [IN_PX]
-    assert found.issues == ()
+    reading = parse(text)
+    assert [box.xyxy for box in reading.boxes] == [IN_PX]
+    assert reading.issues == ()
 
 
 def test_swapped_corners_are_said():
@@ -187,13 +204,13 @@ def test_swapped_corners_are_said():
 
 
 def test_length_is_limited_and_said():
-    found = parse("x" * 130_000 + "[100, 200, 300, 400]")
-    assert found.boxes[0].xyxy == IN_PX
-    assert any("cut" in str(issue) for issue in found.issues)
+    reading = parse("x" * 130_000 + "[100, 200, 300, 400]")
+    assert reading.boxes[0].xyxy == IN_PX
+    assert any("cut" in str(issue) for issue in reading.issues)
 
 
-def kinds(found) -> set[str]:
-    return {issue.kind for issue in found.issues}
+def kinds(reading) -> set[str]:
+    return {issue.kind for issue in reading.issues}
 
 
 @pytest.mark.parametrize(
@@ -209,15 +226,17 @@ def kinds(found) -> set[str]:
         ("[[100, 200, 300, 400], [5, 5, 5, 9]]", "dropped_box"),
         ("[[100, 200, 300, 400], [100, 201, 300, 400]]", "merged_box"),
         ("[300, 400, 100, 200]", "swapped_corners"),
+        ('{"bbox_2d": [100, 200, 300, 400], "label": "the "big" star"}', "repaired"),
+        ("100 200 300 400", "repaired"),
         ("[100, 200, 1001, 400]", "clipped_box"),
         ('[{"bbox_2d": [1, 1, 9, 9]}] and at last [{"bbox_2d": [100, 200, 300, 400]}]', "skipped"),
         ('{"bbox_2d": [1, 1, 9, 9], "bbox_2d": [100, 200, 300, 400]}', "repaired"),
     ],
 )
 def test_whatever_is_mended_is_told_and_refused_when_strict(text, kind):
-    found = parse(text)
-    assert found.boxes
-    assert kind in kinds(found)
+    reading = parse(text)
+    assert reading.boxes
+    assert kind in kinds(reading)
     strict = parse(text, strict=True)
     assert (strict.status, strict.boxes) == ("unparsed", ())
     assert kind in kinds(strict)
@@ -237,13 +256,13 @@ def test_a_number_cut_in_the_middle_is_never_read():
 
 
 def test_an_empty_list_behind_a_box_in_prose_is_the_last_word():
-    found = parse('First I saw [{"bbox_2d": [1, 1, 90, 90]}]. It is none of those: []')
-    assert (found.status, kinds(found)) == ("none", {"skipped"})
+    reading = parse('First I saw [{"bbox_2d": [1, 1, 90, 90]}]. It is none of those: []')
+    assert (reading.status, kinds(reading)) == ("none", {"skipped"})
 
 
 def test_rows_in_prose_are_all_kept():
-    found = parse("left at [0, 0, 100, 100], and right at [500, 0, 600, 100]")
-    assert (found.status, len(found.boxes)) == ("ambiguous", 2)
+    reading = parse("left at [0, 0, 100, 100], and right at [500, 0, 600, 100]")
+    assert (reading.status, len(reading.boxes)) == ("ambiguous", 2)
 
 
 def test_none_of_the_others_before_a_box_is_no_refusal():
@@ -256,8 +275,8 @@ def test_none_of_the_others_before_a_box_is_no_refusal():
 
 
 def test_a_box_that_cannot_be_used_is_no_refusal():
-    found = parse("There is no other. [1, 2, 3]")
-    assert found.status == "unparsed"
+    reading = parse("There is no other. [1, 2, 3]")
+    assert reading.status == "unparsed"
 
 
 TWO = '[{"bbox_2d": [0, 0, 100, 100], "score": 0.2}, {"bbox_2d": [500, 0, 600, 100], "score": 0.9}]'
@@ -267,10 +286,10 @@ TWO = '[{"bbox_2d": [0, 0, 100, 100], "score": 0.2}, {"bbox_2d": [500, 0, 600, 1
     ("pick", "left_px"), [("first", [0]), ("last", [1000]), ("best_score", [1000])]
 )
 def test_trap_3_first_last_or_best_box_is_explicit_and_told(pick, left_px):
-    found = parse(TWO, pick=pick)
-    assert [box.x1_px for box in found.boxes] == left_px
-    assert found.status == "found"
-    assert next(str(issue) for issue in found.issues if issue.kind == "picked").endswith(pick)
+    reading = parse(TWO, pick=pick)
+    assert [box.x1_px for box in reading.boxes] == left_px
+    assert reading.status == "found"
+    assert next(str(issue) for issue in reading.issues if issue.kind == "picked").endswith(pick)
     assert parse(TWO, pick=pick, strict=True).status == "found"
     assert len(parse(TWO).boxes) == 2
     assert parse(TWO).targets[1].score == 0.9
@@ -285,8 +304,8 @@ def test_trap_3_first_box_of_a_text_that_changes_its_mind_is_its_first():
 
 
 def test_best_score_without_scores_says_so():
-    found = parse("[[0, 0, 100, 100], [500, 0, 600, 100]]", pick="best_score")
-    assert "unsure" in kinds(found)
+    reading = parse("[[0, 0, 100, 100], [500, 0, 600, 100]]", pick="best_score")
+    assert "unsure" in kinds(reading)
 
 
 def test_trap_6_rewards_and_evaluation_read_alike():
@@ -315,8 +334,8 @@ def test_trap_8_the_resize_before_the_model_is_undone():
     truth = Box(300, 200, 340, 260)
     seen = (1036, 756)
     text = render_boxes([truth], Dialect.SEEN_PX, (1024, 768), seen_size_px=seen)
-    found = parse_boxes(text, Dialect.SEEN_PX, (1024, 768), seen_size_px=seen)
-    assert iou(found.boxes[0], truth) > 0.95
+    reading = parse_boxes(text, Dialect.SEEN_PX, (1024, 768), seen_size_px=seen)
+    assert iou(reading.boxes[0], truth) > 0.95
     # Without the size the numbers mean something else, and that is told.
     blind = parse_boxes(text, Dialect.SEEN_PX, (1024, 768))
     assert iou(blind.boxes[0], truth) < 0.85
@@ -334,9 +353,9 @@ def test_boxes_in_a_crop_that_was_letterboxed_come_back_to_the_frame():
     seen = crop.then(Transform.letterbox(crop.to_size, (1000, 1000)))
     truth = Box(600, 150, 700, 250)
     text = render_boxes([truth], Dialect.NORM_1000, (2000, 500), transform=seen)
-    found = parse(text, transform=seen)
-    assert found.boxes[0].xyxy == pytest.approx(truth.xyxy, abs=0.5)
-    assert found.transform == seen
+    reading = parse(text, transform=seen)
+    assert reading.boxes[0].xyxy == pytest.approx(truth.xyxy, abs=0.5)
+    assert reading.transform == seen
 
 
 def test_a_transform_of_another_frame_is_refused():
@@ -365,12 +384,20 @@ def test_scale_is_switched_on_request_only_and_told():
 
 
 def test_names_of_corners_are_stronger_than_the_order_of_a_dialect():
-    found = parse('{"xmin": 100, "ymin": 200, "xmax": 300, "ymax": 400}', Dialect.NORM_1000_YX)
-    assert found.boxes[0].xyxy == IN_PX
+    reading = parse('{"xmin": 100, "ymin": 200, "xmax": 300, "ymax": 400}', Dialect.NORM_1000_YX)
+    assert reading.boxes[0].xyxy == IN_PX
+
+
+def test_labels_and_scores_in_lists_of_their_own_go_to_their_boxes():
+    reading = parse(
+        {"boxes": [[0, 0, 90, 90], [500, 0, 590, 90]], "labels": ["a", "b"], "scores": [0.1, 0.9]}
+    )
+    assert reading.labels == ("a", "b")
+    assert [target.score for target in reading.targets] == [0.1, 0.9]
 
 
 def test_the_limit_of_boxes_is_told():
     rows = [[i * 9, j * 90, i * 9 + 8, j * 90 + 80] for i in range(20) for j in range(10)]
-    found = parse(json.dumps(rows))
-    assert len(found.boxes) == 100
-    assert "cut" in kinds(found)
+    reading = parse(json.dumps(rows))
+    assert len(reading.boxes) == 100
+    assert "cut" in kinds(reading)

@@ -24,15 +24,15 @@ from mmreason.video.types import Span
     ],
 )
 def test_one_span_in_many_shapes(text):
-    found = parse_spans(text)
-    assert found.status == "found", found
-    assert [target.span for target in found.targets] == [Span(3, 5)]
+    reading = parse_spans(text)
+    assert reading.status == "found", reading
+    assert [target.span for target in reading.targets] == [Span(3, 5)]
 
 
 def test_several_spans_are_kept():
-    found = parse_spans("from 3 to 5 seconds and from 1:05 to 1:20")
-    assert [target.span for target in found.targets] == [Span(3, 5), Span(65, 80)]
-    assert found.status == "ambiguous"
+    reading = parse_spans("from 3 to 5 seconds and from 1:05 to 1:20")
+    assert [target.span for target in reading.targets] == [Span(3, 5), Span(65, 80)]
+    assert reading.status == "ambiguous"
 
 
 @pytest.mark.parametrize("text", ["[]", "It is not shown.", "There is no such moment."])
@@ -44,15 +44,15 @@ def test_an_explicit_no_is_none(text):
     "text", ["", "at the end", '{"start": 5, "end": 3}', '{"start": "soon", "end": 5}', "5 to 3 s"]
 )
 def test_what_is_no_span_is_unparsed_and_never_swapped(text):
-    found = parse_spans(text)
-    assert (found.status, found.targets) == ("unparsed", ())
-    assert found.issues
+    reading = parse_spans(text)
+    assert (reading.status, reading.targets) == ("unparsed", ())
+    assert reading.issues
 
 
 def test_spans_end_with_the_video_and_say_so():
-    found = parse_spans("from 3 to 50 seconds", duration_s=10)
-    assert found.targets[0].span == Span(3, 10)
-    assert found.issues
+    reading = parse_spans("from 3 to 50 seconds", duration_s=10)
+    assert reading.targets[0].span == Span(3, 10)
+    assert reading.issues
     assert parse_spans("from 3 to 50 seconds", duration_s=10, strict=True).status == "unparsed"
     assert parse_spans("from 30 to 50 seconds", duration_s=10).status == "unparsed"
 
@@ -83,11 +83,11 @@ SIZE = (1000, 500)
     ],
 )
 def test_points_are_read_in_their_own_signs(text, dialect, points_px):
-    found = parse_points(text, dialect, SIZE)
-    assert [target.point_px for target in found.targets] == [pytest.approx(p) for p in points_px]
-    assert found.status in ("found", "ambiguous")
+    reading = parse_points(text, dialect, SIZE)
+    assert [target.point_px for target in reading.targets] == [pytest.approx(p) for p in points_px]
+    assert reading.status in ("found", "ambiguous")
     if "dog" in text:
-        assert found.targets[0].label == "dog"
+        assert reading.targets[0].label == "dog"
 
 
 @pytest.mark.parametrize(
@@ -101,18 +101,18 @@ def test_points_are_read_in_their_own_signs(text, dialect, points_px):
     ],
 )
 def test_no_point_is_never_silent(text, status):
-    found = parse_points(text, Dialect.MOLMO, SIZE)
-    assert (found.status, found.targets) == (status, ())
-    assert status == "none" or found.issues
+    reading = parse_points(text, Dialect.MOLMO, SIZE)
+    assert (reading.status, reading.targets) == (status, ())
+    assert status == "none" or reading.issues
 
 
 def test_one_of_several_points_is_picked_and_told():
     text = "[[100, 500], [200, 500]]"
-    found = parse_points(text, Dialect.NORM_1000, SIZE, pick="last")
-    assert [target.point_px for target in found.targets] == [(200, 250)]
-    assert found.issues[-1].kind == "picked"
+    reading = parse_points(text, Dialect.NORM_1000, SIZE, pick="last")
+    assert [target.point_px for target in reading.targets] == [(200, 250)]
+    assert reading.issues[-1].kind == "picked"
 
 
 def test_dialects_of_boxes_have_no_points():
-    found = parse_points("[100, 200]", Dialect.COGVLM, SIZE)
-    assert found.status == "unparsed"
+    reading = parse_points("[100, 200]", Dialect.COGVLM, SIZE)
+    assert reading.status == "unparsed"

@@ -32,14 +32,14 @@ def parse(text: object, dialect: Dialect = Dialect.NORM_1000, **settings):
     )
 
 
-def tube_of(found: Grounding, index: int = 0) -> Tube:
-    tube = found.targets[index].tube
+def tube_of(reading: Grounding, index: int = 0) -> Tube:
+    tube = reading.targets[index].tube
     assert tube is not None
     return tube
 
 
-def kinds(found) -> set[str]:
-    return {issue.kind for issue in found.issues}
+def kinds(reading) -> set[str]:
+    return {issue.kind for issue in reading.issues}
 
 
 @pytest.mark.parametrize(
@@ -61,26 +61,26 @@ def kinds(found) -> set[str]:
     ],
 )
 def test_one_tube_in_many_shapes(text):
-    found = parse(text)
-    assert found.status == "found", found
-    tube = tube_of(found)
+    reading = parse(text)
+    assert reading.status == "found", reading
+    tube = tube_of(reading)
     assert tube.times_s.tolist() == [9, 10]
     assert tube.boxes_px.tolist() == [IN_PX, IN_PX]
     assert tube.present.all() and tube.observed.all()
-    assert found.raw_text == text
+    assert reading.raw_text == text
 
 
 def test_the_stated_span_is_kept_beside_the_boxes():
-    found = parse({"time": [8, 10], "boxes": {"9": BOX, "11": BOX}})
-    assert found.targets[0].span == Span(8, 10)
-    assert "unsure" in kinds(found)
+    reading = parse({"time": [8, 10], "boxes": {"9": BOX, "11": BOX}})
+    assert reading.targets[0].span == Span(8, 10)
+    assert "unsure" in kinds(reading)
 
 
 def test_a_span_that_ends_before_it_starts_is_told_and_never_swapped():
-    found = parse({"time": [10, 8], "boxes": {"9": BOX}})
-    assert found.targets[0].span is None
-    assert "dropped_span" in kinds(found)
-    assert found.status == "found"
+    reading = parse({"time": [10, 8], "boxes": {"9": BOX}})
+    assert reading.targets[0].span is None
+    assert "dropped_span" in kinds(reading)
+    assert reading.status == "found"
 
 
 @pytest.mark.parametrize(
@@ -105,37 +105,37 @@ def test_an_explicit_no_is_none(text):
     ],
 )
 def test_what_cannot_be_used_is_unparsed_with_a_reason(text):
-    found = parse(text)
-    assert (found.status, found.targets) == ("unparsed", ())
-    assert found.issues
+    reading = parse(text)
+    assert (reading.status, reading.targets) == ("unparsed", ())
+    assert reading.issues
 
 
 def test_absence_is_explicit_where_the_times_are_known():
-    found = parse(
+    reading = parse(
         [{"time": 1.02, "bbox_2d": BOX}, {"time": 3.0, "bbox_2d": BOX}], times_s=[1, 2, 3]
     )
-    tube = tube_of(found)
+    tube = tube_of(reading)
     assert tube.times_s.tolist() == [1, 2, 3]
     assert tube.present.tolist() == [True, False, True]
     assert tube.observed.all()
 
 
 def test_absence_is_explicit_where_the_model_says_so():
-    found = parse([{"time": 1, "bbox_2d": BOX}, {"time": 2, "bbox_2d": None}])
-    assert tube_of(found).present.tolist() == [True, False]
+    reading = parse([{"time": 1, "bbox_2d": BOX}, {"time": 2, "bbox_2d": None}])
+    assert tube_of(reading).present.tolist() == [True, False]
 
 
 def test_a_box_far_from_every_time_is_dropped_and_told():
-    found = parse({"time": [1, 9], "boxes": {"1": BOX, "9": BOX}}, times_s=[0, 1, 2])
-    assert tube_of(found).present.tolist() == [False, True, False]
-    assert any("no frame was shown" in str(issue) for issue in found.issues)
+    reading = parse({"time": [1, 9], "boxes": {"1": BOX, "9": BOX}}, times_s=[0, 1, 2])
+    assert tube_of(reading).present.tolist() == [False, True, False]
+    assert any("no frame was shown" in str(issue) for issue in reading.issues)
 
 
 @pytest.mark.parametrize(("first_frame", "times_s"), [(0, [0.4]), (1, [0.2])])
 def test_trap_4_frame_numbers_are_times_only_where_their_clock_is_given(first_frame, times_s):
     rows = [{"frame": 2, "bbox_2d": BOX}]
-    found = parse(rows, times_s=[0.0, 0.2, 0.4], first_frame=first_frame)
-    tube = tube_of(found)
+    reading = parse(rows, times_s=[0.0, 0.2, 0.4], first_frame=first_frame)
+    tube = tube_of(reading)
     assert tube.times_s[tube.present].tolist() == times_s
     assert parse(rows).status == "unparsed"
     assert "whose time is not known" in str(parse(rows).issues[0])
@@ -149,24 +149,24 @@ def test_objects_are_told_apart_by_id_and_by_label():
         for t in (1, 2)
         for i in (1, 2)
     ]
-    found = parse(rows)
-    assert (found.status, [tube_of(found, i).id for i in range(2)]) == ("ambiguous", ["1", "2"])
+    reading = parse(rows)
+    assert (reading.status, [tube_of(reading, i).id for i in range(2)]) == ("ambiguous", ["1", "2"])
     labels = parse([row | {"id": None, "label": f"dog {row['id']}"} for row in rows])
     assert [target.label for target in labels.targets] == ["dog 1", "dog 2"]
 
 
 def test_a_second_box_of_one_object_at_one_time_is_told():
-    found = parse([{"time": 1, "bbox_2d": BOX}, {"time": 1, "bbox_2d": [500, 500, 600, 600]}])
-    assert tube_of(found).boxes_px.tolist() == [IN_PX]
-    assert any("second box" in str(issue) for issue in found.issues)
+    reading = parse([{"time": 1, "bbox_2d": BOX}, {"time": 1, "bbox_2d": [500, 500, 600, 600]}])
+    assert tube_of(reading).boxes_px.tolist() == [IN_PX]
+    assert any("second box" in str(issue) for issue in reading.issues)
 
 
 def test_a_reply_cut_off_keeps_its_complete_boxes():
     text = '{"time": [9, 11], "boxes": {"9": [100, 200, 300, 400], "10": [100, 200, 300, 400], '
     text += '"11": [1'
-    found = parse(text)
-    assert tube_of(found).times_s.tolist() == [9, 10]
-    assert "cut" in kinds(found)
+    reading = parse(text)
+    assert tube_of(reading).times_s.tolist() == [9, 10]
+    assert "cut" in kinds(reading)
     assert parse(text, strict=True).status == "unparsed"
 
 
@@ -197,9 +197,9 @@ def test_tubes_come_back_within_half_a_quantum(dialect, form, corners, size, see
     ]
     tube = Tube.from_boxes([0.2 * i for i in range(len(boxes))], boxes, label="dog")
     text = render_tubes([tube], dialect, size, form=form, seen_size_px=seen_size)
-    found = parse_tubes(text, dialect, size, seen_size_px=seen_size, strict=True)
-    assert found.status == "found", found.issues
-    back = tube_of(found)
+    reading = parse_tubes(text, dialect, size, seen_size_px=seen_size, strict=True)
+    assert reading.status == "found", reading.issues
+    back = tube_of(reading)
     assert back.times_s == pytest.approx(tube.times_s, abs=1e-9)
     steps = quantum_px(dialect, seen_size)
     half = [steps[axis] / 2 * size[axis] / seen_size[axis] + 1e-6 for axis in (0, 1, 0, 1)]
@@ -212,9 +212,9 @@ def test_several_tubes_are_written_with_ids_and_read_back():
         Tube.from_boxes([0, 1], [Box(0, 0, 200, 100), None], id="a", label="dog"),
         Tube.from_boxes([1, 2], [Box(400, 0, 600, 100), Box(400, 0, 600, 100)], label="dog"),
     ]
-    found = parse(render_tubes(tubes, Dialect.NORM_1000, SIZE), times_s=[0, 1, 2])
-    assert [tube_of(found, i).id for i in range(2)] == ["a", "2"]
-    assert [tube_of(found, i).present.tolist() for i in range(2)] == [
+    reading = parse(render_tubes(tubes, Dialect.NORM_1000, SIZE), times_s=[0, 1, 2])
+    assert [tube_of(reading, i).id for i in range(2)] == ["a", "2"]
+    assert [tube_of(reading, i).present.tolist() for i in range(2)] == [
         [True, False, False],
         [False, True, True],
     ]
@@ -222,8 +222,8 @@ def test_several_tubes_are_written_with_ids_and_read_back():
 
 def test_tubes_in_a_crop_come_back_to_the_frame():
     crop = Transform.crop(SIZE, Box(1000, 0, 2000, 500))
-    found = parse({"9": [0, 0, 500, 500]}, transform=crop)
-    assert tube_of(found).boxes_px.tolist() == [[1000, 0, 1500, 250]]
+    reading = parse({"9": [0, 0, 500, 500]}, transform=crop)
+    assert tube_of(reading).boxes_px.tolist() == [[1000, 0, 1500, 250]]
 
 
 def test_tubes_are_json_only():

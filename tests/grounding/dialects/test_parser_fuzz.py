@@ -20,19 +20,18 @@ def test_no_damaged_reply_raises_and_none_is_silent():
 @settings(max_examples=60, deadline=None)
 @given(st.text(), st.sampled_from(Dialect))
 def test_no_text_raises_and_no_result_is_silent(text, dialect):
-    found = parse_boxes(text, dialect, (640, 360))
-    assert found.boxes or found.status == "none" or found.issues
+    reading = parse_boxes(text, dialect, (640, 360))
+    assert reading.boxes or reading.status == "none" or reading.issues
 
 
-def test_a_million_characters_cost_no_more_than_a_hundred_thousand():
-    # What is read is bounded, so the text need not be as long to show its cost.
-    slowest_s = time_hostile(20_000)
-    assert max(slowest_s.values()) < 2.0, slowest_s
+def test_no_text_that_is_made_to_cost_time_does():
+    slowest_s = time_hostile(5_000)
+    assert max(slowest_s.values()) < 1.0, slowest_s
 
 
 @pytest.mark.full
 def test_many_damaged_replies_raise_nothing():
-    _, exceptions, _ = fuzz(20_000, seed=2)
+    _, exceptions, _ = fuzz(5_000, seed=2)
     assert exceptions == {}
     slowest_s = time_hostile(1_000_000)
     assert max(slowest_s.values()) < 5.0, slowest_s

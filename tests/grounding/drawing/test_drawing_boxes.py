@@ -6,7 +6,7 @@ from typing import Any, cast, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmreason.grounding import Box
@@ -43,6 +43,7 @@ def test_a_box_that_nobody_looked_at_looks_other_than_one_that_was_seen(
     assert 0 < ink[1] < 0.8 * ink[0]
 
 
+@settings(max_examples=40)
 @given(
     st.tuples(st.integers(1, 9), st.integers(1, 9)),
     st.lists(st.tuples(*[st.integers(-12, 20)] * 4), max_size=3),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -77,6 +77,12 @@ def test_every_status_is_said_in_words(status: GroundingStatus) -> None:
     assert "<html" in page and (count > 0) == ("20, 20, 60, 60 pixels" in page)
 
 
+def test_a_tube_alone_has_its_name_and_no_status() -> None:
+    shown = ParsedPage(tube_with_a_gap()._repr_html_())
+    assert "dog" in shown.text and "12 filled in" in shown.text
+    assert "Found" not in shown.text and "Target" not in shown.text
+
+
 def test_a_video_that_cannot_be_read_costs_the_pictures_and_not_the_page(clip: Path) -> None:
     with Video.open(clip) as video:
         pass
@@ -100,6 +106,7 @@ def test_a_page_of_a_hundred_thousand_frames_stays_small() -> None:
     assert len(page) < 500_000 and "20 more are in the result" in page
 
 
+@settings(max_examples=40)
 @given(tube_strategy(8), st.integers(0, 4))
 def test_a_bar_stands_where_a_frame_shows_it_and_nowhere_else(tube: Tube, first: int) -> None:
     span = Span(0.2 * first, 0.2 * first + 2.0)
@@ -119,6 +126,7 @@ def test_times_under_the_line_are_round_and_few() -> None:
         assert len(tick_times(Span(0, length_s))) <= 8
 
 
+@settings(max_examples=40)
 @given(tube_strategy(), st.integers(1, 4))
 def test_crops_are_of_times_at_which_it_is_to_be_seen(tube: Tube, most: int) -> None:
     picked = crop_times(tube, most)

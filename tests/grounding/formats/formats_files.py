@@ -71,9 +71,9 @@ VIDSTG: list[dict[str, Any]] = [
 ]
 
 
-def vidor_box(tid: int, x: float) -> dict[str, Any]:
+def vidor_box(tid: int, x: float, generated: int = 0) -> dict[str, Any]:
     corners = {"xmin": x, "ymin": 4, "xmax": x + 8, "ymax": 12}
-    return {"tid": tid, "bbox": corners, "generated": 0, "tracker": "none"}
+    return {"tid": tid, "bbox": corners, "generated": generated, "tracker": "none"}
 
 
 VIDOR: dict[str, Any] = {
@@ -82,7 +82,7 @@ VIDOR: dict[str, Any] = {
         [vidor_box(0, 0)],
         [vidor_box(0, 2), vidor_box(1, 20)],
         [vidor_box(1, 22)],
-        [vidor_box(0, 6)],
+        [vidor_box(0, 6, generated=1)],
         [vidor_box(0, 8)],
         [],
     ],

@@ -29,6 +29,7 @@ from mmreason.grounding.formats import (
 from mmreason.grounding.formats.pickles import PickleInputError, parse_plain_pickle
 from mmreason.grounding.formats.rle import read_rle
 from mmreason.grounding.formats.rows import BadRow
+from mmreason.grounding.formats.tracks import read_mot
 from mmreason.video.types import Span
 from tests.grounding.formats.formats_files import (
     HCSTVG_CLIP,
@@ -221,6 +222,7 @@ def test_lines_that_are_no_objects_are_passed_over_by_number(tmp_path: Path) -> 
         ("a.json", b"[]", "holds no row"),
         ("a.json", b'{"images": 1, "annotations": []}', "'images' must be a list"),
         ("a.jsonl", b'{"x": 1}\n', "its lines have 'x'"),
+        ("a.jsonl", b"[1]\n{\n", "holds no row that is an object"),
         ("a.jsonl", b'{"pred_box_xyxy_first": []}\n', "holds predictions of Ref-Adv"),
         ("a.txt", b"hello\n", "Charades-STA"),
         ("a.parquet", b"PAR1 no parquet", "cannot be read as Parquet"),
@@ -241,6 +243,25 @@ def test_a_file_that_is_none_is_refused_in_one_line(
         list(read_rows(path))
     assert expected in str(caught.value) and name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_first_row_that_is_bad_costs_itself_alone(tmp_path: Path) -> None:
+    lines = ['{"normal_caption": ', {"normal_caption": "a dog"}, REF_ADV_ROW]
+    readings = list(read_rows(write_lines(tmp_path / "a.jsonl", lines)))
+    assert len(good(readings[2:])) == 1 and len(reasons(readings)) == 2
+    readings = list(read_rows(write_json(tmp_path / "a.json", [7, {"x": 1}, REF_ADV_ROW])))
+    assert len(good(readings[2:])) == 1 and len(reasons(readings)) == 2
+    clips = {"a": 7, "b": {"caption": "x"}, "c": HCSTVG_CLIP}
+    readings = list(read_rows(write_json(tmp_path / "h.json", clips)))
+    assert len(good(readings[2:])) == 1 and len(reasons(readings)) == 2
+
+
+def test_tracks_that_reach_without_end_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gt.txt"
+    lines = [f"{frame},{track},0,0,1,1\n" for track in (1, 2) for frame in (1, 9_000_000)]
+    path.write_text("".join(lines))
+    with pytest.raises(FormError, match="reach over 18,000,000 frames"):
+        read_mot(path, 25.0)
 
 
 def test_a_form_that_was_asked_for_and_is_another_is_refused(tmp_path: Path) -> None:

@@ -132,6 +132,9 @@ def test_look_alikes_are_of_one_category_and_the_most_alike_come_first() -> None
         ("the brown or black dog lying", "unchecked", "colour: brown and black"),
         ("the fluffy one", "unchecked", "attributes do not explain: fluffy"),
         ("the one", "unchecked", "it says nothing"),
+        ("the lying dog whose colour is brown", "good", "needs each"),
+        ("the dog, not brown sitting", "unchecked", "not ... sitting"),
+        ("the brown one, not the brown sitting", "unchecked", "not ... brown"),
     ],
 )
 def test_an_expression_is_judged_with_its_reason(expression: str, status: str, reason: str) -> None:
@@ -153,6 +156,34 @@ def test_what_the_annotations_do_not_say_is_not_checked() -> None:
     )
 
 
+def test_what_is_certain_is_told_though_others_are_not_known() -> None:
+    objects = [thing("1", colour="red"), thing("2", colour="red"), thing("3")]
+    assert check_expression(objects, "the red dog", ["1"]).reason == "also fits 2 (dog)"
+    assert "not known of 3" in check_expression(objects, "the red dog", ["3"]).reason
+
+
+def test_an_expression_that_means_nothing_must_fit_nothing() -> None:
+    none = check_expression(DOGS, "the sitting cat", [])
+    assert (str(none.status), none.reason) == ("good", "nothing fits, and nothing is meant")
+    some = check_expression(DOGS, "the sitting dog", [])
+    assert (str(some.status), some.reason) == ("wrong", "fits 2 (dog), and nothing is meant")
+
+
+def test_a_value_of_two_attributes_is_read_only_where_one_is_named() -> None:
+    people = [
+        thing("1", "man", shirt="red", hat="blue", beard="no"),
+        thing("2", "man", shirt="blue", hat="red", beard="no"),
+    ]
+    assert str(check_expression(people, "the man with the red shirt", ["1"]).status) == "good"
+    unnamed = check_expression(people, "the man in red", ["1"])
+    assert str(unnamed.status) == "unchecked" and unnamed.unexplained == ("red (hat or shirt)",)
+    # A value "no" is not what the word in a sentence says.
+    assert check_expression(people, "the man with no red shirt", ["2"]).descriptors == (
+        "category: man",
+        "not shirt: red",
+    )
+
+
 def test_longer_values_and_plurals_are_read_before_shorter_ones() -> None:
     objects = [thing("1", "ball", colour="dark red"), thing("2", "ball", colour="red")]
     required, unexplained = match_words(objects, "balls dark red")
@@ -169,7 +200,7 @@ ANNOTATED: dict[str, Any] = {
     "annotations": [
         {
             **{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9]},
-            "attributes": {"colour": "Brown", "wet": True, "age": 3, "breed": None},
+            "attributes": {"colour": "Brown", "wet": True, "age": 3, "breed": None, "track_id": 7},
             "expressions": ["the brown dog", "the wet dog"],
         },
         {
@@ -240,6 +271,8 @@ def test_the_command_converts_and_tells_what_it_could_not(
     printed = capsys.readouterr().out
     assert "2 rows of coco" in printed and "not read (1):" in printed
     assert len(out.read_text().splitlines()) == 2
+    assert main(["data", "convert", str(path), str(path), "--to", "coco"]) == 2
+    assert "is the very file that is to be read" in capsys.readouterr().err
     assert main(["data", "convert", str(out), str(path), "--to", "webvtt"]) == 2
     assert "none of 2 rows can be written as webvtt" in capsys.readouterr().err
     assert main(["data", "convert", str(out), str(path), "--to", "coco", "--split", "val"]) == 2

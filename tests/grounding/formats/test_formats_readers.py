@@ -160,6 +160,8 @@ def test_vidstg_takes_its_boxes_from_vidor_and_keeps_absence(tmp_path: Path) -> 
     assert dog.tube is not None and dog.tube.times_s.tolist() == [0.5, 1.0, 1.5]
     assert dog.tube.present.tolist() == [True, False, True]
     assert dog.tube.boxes_px[2].tolist() == [6, 4, 14, 12]
+    # A tracker's box is none that somebody looked at.
+    assert dog.tube.observed.tolist() == [True, True, False]
     assert dog.span == Span(0.5, 2.0) and (dog.video, dog.media_id) == ("10/44.mp4", "44")
     assert (cat.tags["kind"], cat.tags["type"], cat.category) == ("question", "object", "cat")
     assert cat.tube is not None and cat.tube.present.tolist() == [True, True, False]

@@ -35,7 +35,11 @@ IMAGE = ReferringRow(
     tags={"negation": True},
 )
 TUBE = Tube.from_boxes(
-    [0.5, 1.0, 1.5], [Box(0, 1, 8, 9.5), None, Box(4, 1, 12, 9)], id="0", label="dog"
+    [0.5, 1.0, 1.5],
+    [Box(0, 1, 8, 9.5), None, Box(4, 1, 12, 9)],
+    observed=[True, True, False],
+    id="0",
+    label="dog",
 )
 VIDEO = ReferringRow(
     source="v.json",
@@ -112,9 +116,15 @@ def test_mot_counts_frames_from_1_and_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "gt.txt"
     path.write_text(text + "0,1,1,1,1,1\n2,7,0,1,8,8\n3,x,1,1,1,1\n3,8,1,1,-1,1\n\n1,2\n")
     (tube,), errors = read_mot(path, 2.0)
-    assert tube.to_dict() == replace(TUBE, id="7", label="").to_dict()
+    everything = np.ones(3, bool)  # MOT does not say what was filled in
+    assert tube.to_dict() == replace(TUBE, id="7", label="", observed=everything).to_dict()
     assert [error.row for error in errors] == [3, 4, 5, 6, 8]
     assert "from 1" in errors[0].reason and "two boxes in frame 2" in errors[1].reason
+
+
+def test_two_tubes_of_one_id_stay_two_tracks() -> None:
+    ids = [line.split(",")[1] for line in write_mot([TUBE, TUBE], 2.0).splitlines()]
+    assert sorted(ids) == ["1", "1", "2", "2"]
 
 
 def test_trap_4_times_that_are_no_frames_are_not_written(tmp_path: Path) -> None:

@@ -6,18 +6,20 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmreason.grounding import Box, iou
 from mmreason.grounding.metrics.image import (
     MACC_THRESHOLDS,
+    Identity,
     accuracy_at,
     accuracy_curve,
     all_at,
     distractor_bin,
     hits_at,
     identify,
+    identity_rates,
     mean_accuracies,
     mean_by_group,
     mean_over_groups,
@@ -27,7 +29,6 @@ from mmreason.grounding.metrics.image import (
     slope_in_log,
     worst_paths,
 )
-from mmreason.grounding.metrics.statistics import cluster_bootstrap
 from tests.grounding.metrics.strategies import box_strategy
 
 IOUS = st.lists(st.floats(0, 1), min_size=1, max_size=20)
@@ -50,6 +51,7 @@ def test_macc_is_the_mean_of_the_ten_accuracies(ious: list[float]) -> None:
     assert mean_accuracies(ious).mean() == pytest.approx(expected)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.lists(box_strategy(), max_size=3), box_strategy()), max_size=5))
 def test_row_ious_equal_those_taken_row_by_row(rows: list[tuple[list[Box], Box]]) -> None:
     predictions, truths = [boxes for boxes, _ in rows], [truth for _, truth in rows]
@@ -157,4 +159,15 @@ def test_a_row_of_identities_agrees_with_its_iou() -> None:
         best = int(np.argmax(overlaps))
         names = ["correct", "hard distractor", "other distractor", "other distractor"]
         assert meant == ("background" if max(overlaps) == 0 else names[best])
-    assert cluster_bootstrap([meant == "correct"]).n == 1
+
+
+def test_rates_of_identities_add_up_to_one() -> None:
+    boxes = (LEFT, RIGHT, None, LEFT)
+    outcomes: list[Identity] = [identify(b, [LEFT, RIGHT], 0, hard=[1]) for b in boxes]
+    rates = identity_rates(outcomes, ["a", "a", "b", "b"])
+    assert {name: rate.value for name, rate in rates.items() if rate.value} == {
+        "correct": 0.5,
+        "hard distractor": 0.25,
+        "no box": 0.25,
+    }
+    assert sum(rate.value for rate in rates.values()) == 1 and rates["correct"].clusters == 2

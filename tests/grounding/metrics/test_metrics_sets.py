@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmreason.grounding import Box, Mask, iou, tiou
@@ -60,6 +60,7 @@ def test_trap_9_a_row_that_was_not_understood_is_no_refusal() -> None:
     assert rows.n_acc == 0.5 and math.isnan(rows.t_acc)
 
 
+@settings(max_examples=40)
 @given(st.lists(box_strategy(), max_size=3), st.lists(box_strategy(), max_size=3))
 def test_box_f1_equals_that_written_out(predicted: list[Box], true: list[Box]) -> None:
     if not predicted or not true:
@@ -96,6 +97,7 @@ def test_average_precision_of_a_known_ranking() -> None:
     assert math.isnan(average_precision([[LEFT]], [[0.9]], [[]]))
 
 
+@settings(max_examples=40)
 @given(MASK_ARRAYS, MASK_ARRAYS, st.sampled_from([0.05, 0.15, 0.3]))
 def test_the_boundary_score_equals_that_written_out_pixel_by_pixel(
     a: np.ndarray, b: np.ndarray, tolerance: float
@@ -136,6 +138,7 @@ def test_the_cumulative_iou_hides_small_objects_and_the_mean_does_not() -> None:
     assert (scores.n_acc, scores.t_acc) == (0.5, 0.5)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=4),
     st.tuples(st.integers(0, 9), st.integers(1, 9)),

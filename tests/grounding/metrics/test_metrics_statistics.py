@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmreason.grounding.metrics.statistics import (
@@ -31,6 +31,7 @@ def slow_bootstrap(
     return float(values.mean()), float(low), float(high)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1)), min_size=2, max_size=12))
 def test_the_bootstrap_equals_that_written_out_draw_by_draw(rows: list[tuple[int, float]]) -> None:
     rows.sort(key=lambda row: row[0])
@@ -96,6 +97,7 @@ def test_mcnemar_equals_the_binomial_sum_written_out() -> None:
         mcnemar([0.5], [1])
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(-3, 3)), min_size=1, max_size=8))
 def test_the_permutation_test_equals_all_patterns_written_out(rows: list[tuple[int, int]]) -> None:
     clusters, differences = [c for c, _ in rows], np.array([float(d) for _, d in rows])

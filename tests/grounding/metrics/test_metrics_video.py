@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from mmreason.grounding import Box, Grounding, GroundingStatus, Target, Tube
 from mmreason.grounding.metrics.video import (
     absent_frame_score,
+    identify_tube,
     score_tubes,
     scored_tube,
     siou,
@@ -28,18 +29,21 @@ def tube_of(first: int, last: int, *, frames: int = 10, rate_hz: float = 5.0) ->
     return Tube.from_boxes([i / rate_hz for i in range(frames)], boxes)
 
 
+@settings(max_examples=40)
 @given(tube_strategy(), tube_strategy())
 def test_overlap_of_tubes_equals_that_written_out_frame_by_frame(a: Tube, b: Tube) -> None:
     assert viou(a, b) == pytest.approx(slow_viou(a, b), abs=1e-12)
     assert tube_tiou(a, b) == pytest.approx(slow_tiou(a, b), abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(tube_strategy(), tube_strategy())
 def test_overlap_of_tubes_is_that_of_the_tube_itself(a: Tube, b: Tube) -> None:
     # `Tube.iou` also takes other clocks, and fills in; on one clock both are the same number.
     assert viou(a, b) == pytest.approx(a.iou(b), abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(tube_strategy(), tube_strategy())
 def test_trap_1_viou_is_over_the_union_symmetric_and_never_above_tiou(a: Tube, b: Tube) -> None:
     for clock in ("frames", "seconds"):
@@ -141,3 +145,17 @@ def test_what_a_result_is_scored_by() -> None:
     assert none is not None and not len(none)
     for status in (GroundingStatus.UNPARSED, GroundingStatus.ERROR):
         assert scored_tube(Grounding(status=status)) is None
+
+
+def test_a_tube_is_meant_for_the_object_that_it_follows_most() -> None:
+    target, twin = (
+        tube_of(0, 9),
+        Tube.from_boxes([i / 5 for i in range(10)], [Box(20, 0, 28, 8)] * 10),
+    )
+    # On the target for four frames, then on its twin.
+    boxes = [(target if i < 4 else twin).at(i / 5) for i in range(10)]
+    switched = Tube.from_boxes([i / 5 for i in range(10)], boxes)
+    assert identify_tube(switched, [target, twin], 0, hard=[1]) == "hard distractor"
+    assert identify_tube(target, [target, twin], 0) == "correct"
+    assert identify_tube(tube_of(-1, -1), [target, twin], 0) == "no box"
+    assert identify_tube(None, [target, twin], 0) == "no box"
