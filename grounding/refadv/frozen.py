@@ -62,13 +62,6 @@ def _block(
     )
 
 
-_IMAGE_BLOCKS if kind == "image" else _VIDEO_BLOCKS
-
-
-def _block(k: int, n: int, *families: str, **options: object) -> Knobs:
-    return replace(_PLAIN, k=k, n=n, families=families, **options)  # type: ignore[arg-type]
-
-
 _IMAGE_BLOCKS = (
     _block(1, 4, "attribute"),
     _block(2, 4, "attribute"),
