@@ -15,7 +15,7 @@ import json
 import math
 import random
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,7 +58,9 @@ def main() -> None:
     if options.freeze:
         print(json.dumps(write_frozen(), indent=1))
         return
-    tallies = {kind: measure_kind(kind, options.items // 2) for kind in KINDS}
+    tallies: dict[ItemKind, Tally] = {
+        kind: measure_kind(kind, options.items // 2) for kind in KINDS
+    }
     page = write_page(tallies)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(page)
@@ -124,9 +126,7 @@ def choose_blindly(item: Item, rng: random.Random) -> dict[str, str]:
         name: ((box.x1_px + box.x2_px) / 2, (box.y1_px + box.y2_px) / 2)
         for name, box in boxes.items()
     }
-    looks = defaultdict(tuple[str, ...]) | {
-        a.id: (a.colour, a.shape, a.size, a.pattern) for a in item.world.scenes[0].actors
-    }
+    looks = {a.id: (a.colour, a.shape, a.size, a.pattern) for a in item.world.scenes[0].actors}
     alike = {
         name: sum(a == b for other in names for a, b in zip(looks[name], looks[other], strict=True))
         for name in names

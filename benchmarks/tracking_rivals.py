@@ -78,8 +78,10 @@ def _score_pair(pair: dict[str, Any], metrics: tuple[Any, Any, Any]) -> dict[str
     similarity = []
     for truth, tracks in zip(pair["truth"], pair["tracks"], strict=True):
         for side, rows in (("truth", truth), ("tracks", tracks)):
-            known = numbers[side]
-            ids[side].append(np.array([known.setdefault(r[0], len(known)) for r in rows], int))
+            number_of = numbers[side]
+            ids[side].append(
+                np.array([number_of.setdefault(r[0], len(number_of)) for r in rows], int)
+            )
         similarity.append(_iou([row[1:] for row in truth], [row[1:] for row in tracks]))
     data = {
         "num_timesteps": len(similarity),

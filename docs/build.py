@@ -31,6 +31,7 @@ WRITTEN = (
     "benchmarks/results/grounding/*",
     "benchmarks/results/senses/*",
     "mmreason/models/*/MODEL_CARD.md",
+    "grounding/refadv/DATA_CARD.md",
 )
 """Pages, and the pictures and tables beside them."""
 ROOTS = ("mmreason", "video", "grounding", "training")

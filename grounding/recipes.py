@@ -253,10 +253,10 @@ class _Looks:
         )
         self.looked_s.update(looked.times_s.tolist())
         detections: list[tuple[Detection, ...]] = [()] * len(frames)
-        for row, found in zip(
+        for row, row_detections in zip(
             rows.tolist(), self.detector.detect(looked, self.phrase), strict=True
         ):
-            detections[row] = found
+            detections[row] = row_detections
         return detections
 
 
@@ -302,10 +302,10 @@ def _choose(
         check_stop()
         notes.append(Issue("failed", f"choosing failed ({describe_error(error)})"))
         return replace(result, notes=tuple(notes))
-    known = {tube.id for tube in candidates}
-    if strange := [id for id in choice.ids if id not in known]:
+    candidate_ids = {tube.id for tube in candidates}
+    if strange := [id for id in choice.ids if id not in candidate_ids]:
         notes.append(Issue("dropped_box", f"the chooser named {strange}, which is no candidate"))
-        choice = replace(choice, ids=tuple(id for id in choice.ids if id in known))
+        choice = replace(choice, ids=tuple(id for id in choice.ids if id in candidate_ids))
     frames_used = result.frames_used + len(shown_s)
     return replace(result, choice=choice, frames_used=frames_used, notes=tuple(notes))
 
@@ -324,8 +324,8 @@ def choose_key_times(times_s: np.ndarray, tubes: Sequence[Tube], count: int) -> 
     for tube in tubes:
         seen_s = tube.times_s[tube.present]
         middle = int(np.abs(times_s - seen_s[len(seen_s) // 2]).argmin())
-        shown = any(tube.at(float(times_s[index])) is not None for index in chosen)
-        if not shown and len(chosen) < count:
+        is_shown = any(tube.at(float(times_s[index])) is not None for index in chosen)
+        if not is_shown and len(chosen) < count:
             chosen.append(middle)
     # Then again and again the time that is furthest from those that are taken.
     while len(set(chosen)) < min(count, len(times_s)):
@@ -358,17 +358,17 @@ def _find_seeds(
 def _spread(tube: Tube, times_s: np.ndarray, looked: np.ndarray) -> Tube:
     """`tube` over all of `times_s`; where it has no time the object is absent, which somebody saw
     where they `looked`."""
-    at = np.searchsorted(times_s, tube.times_s)
+    rows = np.searchsorted(times_s, tube.times_s)
     count = len(times_s)
     boxes_px, present, observed = np.zeros((count, 4)), np.zeros(count, bool), looked.copy()
-    boxes_px[at], present[at], observed[at] = tube.boxes_px, tube.present, tube.observed
+    boxes_px[rows], present[rows], observed[rows] = tube.boxes_px, tube.present, tube.observed
     scores = None
     if tube.scores is not None:
         scores = np.zeros(count)
-        scores[at] = tube.scores
+        scores[rows] = tube.scores
     masks = None
     if tube.masks is not None:
-        by_row = dict(zip(at.tolist(), tube.masks, strict=True))
+        by_row = dict(zip(rows.tolist(), tube.masks, strict=True))
         masks = tuple(by_row.get(row) for row in range(count))
     return replace(
         tube, times_s=times_s, boxes_px=boxes_px, present=present, observed=observed,
@@ -376,9 +376,9 @@ def _spread(tube: Tube, times_s: np.ndarray, looked: np.ndarray) -> Tube:
     )  # fmt: skip
 
 
-def _settings_of(part: object) -> dict[str, Any]:
+def _settings_of(component: object) -> dict[str, Any]:
     """Thresholds and the like, of parts that tell them."""
-    return dict(getattr(part, "settings", {}))
+    return dict(getattr(component, "settings", {}))
 
 
 def _checked_phrase(phrase: str) -> str:

@@ -42,24 +42,24 @@ class FlorenceDetector:
         """See `Detector.detect`; in the order in which they are written. Raises GrounderError for a
         phrase that is empty or too long."""
         # A phrase is words: marks of the model's own language in it would be obeyed.
-        words = " ".join(re.sub(r"[<>{}]", " ", phrase).split())
+        text = " ".join(re.sub(r"[<>{}]", " ", phrase).split())
         most = self._parts.model.config.text_config.max_position_embeddings
         # The picture and the words of the task are read by the same encoder.
         most -= self._parts.processor.num_image_tokens + _TASK_TOKENS
-        check_phrase(self.name, words, self._parts.processor.tokenizer, most)
+        check_phrase(self.name, text, self._parts.processor.tokenizer, most)
         rows: list[tuple[Detection, ...]] = []
         for start in range(0, len(frames), self._batch):
             check_stop()
-            rows += self._detect_batch(frames.pixels[start : start + self._batch], words)
+            rows += self._detect_batch(frames.pixels[start : start + self._batch], text)
         return rows
 
-    def _detect_batch(self, pixels: np.ndarray, words: str) -> list[tuple[Detection, ...]]:
+    def _detect_batch(self, pixels: np.ndarray, phrase: str) -> list[tuple[Detection, ...]]:
         import torch
 
         count, height_px, width_px = pixels.shape[:3]
         inputs = self._parts.processor(
             images=list(pixels),
-            text=[TASK + words] * count,
+            text=[TASK + phrase] * count,
             input_data_format="channels_last",
             return_tensors="pt",
         ).to(self._parts.device)
@@ -68,7 +68,7 @@ class FlorenceDetector:
                 **inputs, max_new_tokens=self._most_tokens, num_beams=1, do_sample=False
             )
         texts = self._parts.processor.tokenizer.batch_decode(tokens, skip_special_tokens=False)
-        return [parse_located(text, (width_px, height_px), words) for text in texts]
+        return [parse_located(text, (width_px, height_px), phrase) for text in texts]
 
 
 def parse_located(text: str, size_px: tuple[int, int], phrase: str = "") -> tuple[Detection, ...]:
@@ -85,11 +85,11 @@ def parse_located(text: str, size_px: tuple[int, int], phrase: str = "") -> tupl
     # The marks of begin and end are no words, and would part words from their locations.
     plain = re.sub(r"</?s>|<pad>", "", text)
     scale = np.array(size_px * 2) / BINS
-    for words, group in _LOCATED.findall(plain):
+    for label, group in _LOCATED.findall(plain):
         bins = np.array([int(digits) for digits in _LOCATION.findall(group)])
         for four in bins[: len(bins) // 4 * 4].reshape(-1, 4):
             x1, y1, x2, y2 = ((four + 0.5) * scale).tolist()
             box = Box(min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
             if box.area_px2 > 0:
-                detections.setdefault(box, Detection(box=box, label=words.strip() or phrase))
+                detections.setdefault(box, Detection(box=box, label=label.strip() or phrase))
     return tuple(detections.values())

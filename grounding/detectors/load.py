@@ -42,5 +42,5 @@ def load_detector(
         return FlorenceDetector(
             load_parts(name_or_folder, "Florence2ForConditionalGeneration", device), batch
         )
-    known = ", ".join([*FAMILIES, "florence2"])
-    raise GrounderError(f"{name_or_folder}: is a {kind!r}; detectors are of these kinds: {known}")
+    kinds = ", ".join([*FAMILIES, "florence2"])
+    raise GrounderError(f"{name_or_folder}: is a {kind!r}; detectors are of these kinds: {kinds}")

@@ -70,9 +70,9 @@ def load_parts(
         # The library fills them with random numbers and goes on.
         if missing := sorted(loaded["missing_keys"]):
             raise ValueError(f"its weights lack {len(missing)} tensors, {missing[0]!r} first")
-        place = torch.device(device)
-        model = model.eval().to(place)
-    return ModelParts(str(name_or_folder), model, processor, place)
+        torch_device = torch.device(device)
+        model = model.eval().to(torch_device)
+    return ModelParts(str(name_or_folder), model, processor, torch_device)
 
 
 @contextmanager

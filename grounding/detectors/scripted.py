@@ -72,8 +72,8 @@ class ScriptedDetector:
 
     def detect(self, frames: FrameBatch, phrase: str) -> list[tuple[Detection, ...]]:
         """See `Detector.detect`."""
-        words = set(phrase.lower().split()) - _WORDS_OF_ALL
-        meant = [tube for tube in self.truth if words <= set(tube.label.lower().split())]
+        phrase_words = set(phrase.lower().split()) - _WORDS_OF_ALL
+        meant = [tube for tube in self.truth if phrase_words <= set(tube.label.lower().split())]
         height_px, width_px = frames.pixels.shape[1:3]
         return [
             self._detect_frame(meant, float(time_s), phrase, (width_px, height_px))
@@ -110,10 +110,10 @@ class ScriptedDetector:
         width_px, height_px = size_px
         x, y, score = random.random(3)
         w, h = (8.0, 8.0) if box is None else (box.x2_px - box.x1_px, box.y2_px - box.y1_px)
-        left, top = x * max(width_px - w, 0.0), y * max(height_px - h, 0.0)
+        x1, y1 = x * max(width_px - w, 0.0), y * max(height_px - h, 0.0)
         # Half of them are as sure as true ones.
         score = round(0.3 + 0.5 * score, 3)
-        return Detection(box=Box(left, top, left + w, top + h), score=score, label=phrase)
+        return Detection(box=Box(x1, y1, x1 + w, y1 + h), score=score, label=phrase)
 
 
 def tubes_of_world(world: World, times_s: Sequence[float] | np.ndarray) -> tuple[Tube, ...]:

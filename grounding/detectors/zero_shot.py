@@ -73,8 +73,8 @@ class ZeroShotDetector:
         phrase that the model cannot read whole, and for a model that gives no numbers."""
         text = self._family.prompt.format(phrase.strip().lower().rstrip("."))
         # The phrase too, since the prompt has words of its own.
-        for part in (phrase, text):
-            check_phrase(self.name, part, self._parts.processor.tokenizer, self._most_tokens())
+        for checked in (phrase, text):
+            check_phrase(self.name, checked, self._parts.processor.tokenizer, self._most_tokens())
         rows: list[tuple[Detection, ...]] = []
         for start in range(0, len(frames), self._batch):
             check_stop()
@@ -109,11 +109,11 @@ class ZeroShotDetector:
                 f"{times_s[0]:.2f} s; its weights are damaged"
             )
         sizes = [(height_px, width_px)] * count
-        words = {} if whole else {
+        text_options = {} if whole else {
             "input_ids": inputs["input_ids"], "text_threshold": self._family.text_threshold,
         }  # fmt: skip
         results = self._parts.processor.post_process_grounded_object_detection(
-            outputs, threshold=self._threshold, target_sizes=sizes, **words
+            outputs, threshold=self._threshold, target_sizes=sizes, **text_options
         )
         return [
             to_detections(
@@ -130,8 +130,8 @@ class ZeroShotDetector:
         if labels is None:
             return [phrase] * count
         marks = self._parts.processor.tokenizer.all_special_tokens
-        words = [[word for word in label.split() if word not in marks] for label in labels]
-        return [" ".join(row).strip(" .") or phrase for row in words]
+        label_words = [[word for word in label.split() if word not in marks] for label in labels]
+        return [" ".join(row).strip(" .") or phrase for row in label_words]
 
     def _most_tokens(self) -> int:
         config = self._parts.model.config

@@ -74,9 +74,9 @@ class ConceptMaskTracker:
         scores: dict[int, dict[int, float]] = {}
         reached = 0
         try:
-            for frame, ids, masks, found in self._propagate(frames, phrase):
+            for frame, ids, masks, confidences in self._propagate(frames, phrase):
                 reached = frame + 1
-                for number, pixels, score in zip(ids, masks, found, strict=True):
+                for number, pixels, score in zip(ids, masks, confidences, strict=True):
                     item = objects.setdefault(number, TrackedObject(phrase, None))
                     item.masks[frame] = Mask.from_array(pixels) if pixels.any() else None
                     scores.setdefault(number, {})[frame] = score

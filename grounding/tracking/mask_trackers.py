@@ -88,8 +88,8 @@ class MaskTracker:
             )
         objects: list[TrackedObject] = []
         try:
-            for row, found in enumerate(seeds):
-                begun = _new_seeds(objects, row, found)
+            for row, detections in enumerate(seeds):
+                begun = _new_seeds(objects, row, detections)
                 fresh = [TrackedObject(seed.label, seed.score) for seed in begun]
                 if len(objects) + len(fresh) > MOST_OBJECTS:
                     raise GrounderError(
@@ -201,14 +201,14 @@ class TrackedObject:
 
 
 def _new_seeds(
-    objects: Sequence[TrackedObject], row: int, found: Sequence[Detection]
+    objects: Sequence[TrackedObject], row: int, detections: Sequence[Detection]
 ) -> list[Detection]:
     """Those of frame `row` that are no object that is followed already."""
     boxes = [box for item in objects if (box := item.box(row)) is not None]
-    if not boxes or not found:
-        return list(found)
-    overlap = pairwise_iou([seed.box for seed in found], boxes).max(axis=1)
-    return [seed for seed, most in zip(found, overlap, strict=True) if most < KNOWN_IOU]
+    if not boxes or not detections:
+        return list(detections)
+    overlap = pairwise_iou([seed.box for seed in detections], boxes).max(axis=1)
+    return [seed for seed, most in zip(detections, overlap, strict=True) if most < KNOWN_IOU]
 
 
 def _add_seeds(processor: Any, session: Any, row: int, seeds: Sequence[Detection]) -> None:
@@ -231,9 +231,9 @@ def _add_seeds(processor: Any, session: Any, row: int, seeds: Sequence[Detection
 def drop_features(session: Any, frame: int, reach: int) -> None:
     """Forget what is further from `frame` than the model looks back; the seed's frame stays."""
     for outputs in session.output_dict_per_obj.values():
-        kept = outputs["non_cond_frame_outputs"]
-        for old in [index for index in kept if abs(index - frame) > reach]:
-            del kept[old]
+        frames = outputs["non_cond_frame_outputs"]
+        for old in [index for index in frames if abs(index - frame) > reach]:
+            del frames[old]
 
 
 def build_tube(item: TrackedObject, times_s: np.ndarray, scores: np.ndarray | None = None) -> Tube:

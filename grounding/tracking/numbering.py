@@ -65,14 +65,14 @@ def number_crops(
         )
     key = choose_key_frame(frames.times_s, tubes)
     height, width = frames.pixels.shape[1:3]
-    others = [row for row in range(len(frames)) if row != key]
+    context = [row for row in range(len(frames)) if row != key]
     small_px = (width_px - (_CONTEXT_COLUMNS - 1) * _GAP_PX) // _CONTEXT_COLUMNS
     large = _draw_frame(frames, key, tubes, width_px)
     small_height = max(1, round(small_px * height / width))
-    rows = -(-len(others) // _CONTEXT_COLUMNS)
+    rows = -(-len(context) // _CONTEXT_COLUMNS)
     sheet = Image.new("RGB", (width_px, large.height + rows * (small_height + _GAP_PX)), _PAPER)
     sheet.paste(large, (0, 0))
-    for cell, row in enumerate(others):
+    for cell, row in enumerate(context):
         x = cell % _CONTEXT_COLUMNS * (small_px + _GAP_PX)
         y = large.height + _GAP_PX + cell // _CONTEXT_COLUMNS * (small_height + _GAP_PX)
         sheet.paste(_draw_frame(frames, row, tubes, small_px), (x, y))
@@ -93,10 +93,10 @@ def choose_key_frame(times_s: np.ndarray, tubes: Sequence[Tube]) -> int:
         row = np.where(times_s - before_s <= after_s - times_s, after - 1, after)
         row = row.clip(0, len(tube) - 1)
         near = np.abs(tube.times_s[row] - times_s) <= _SAME_TIME_S
-        seen = near & tube.present[row]
+        visible = near & tube.present[row]
         sides = tube.boxes_px[row, 2:] - tube.boxes_px[row, :2]
-        counts += seen
-        areas += np.where(seen, sides.prod(axis=1), 0.0)
+        counts += visible
+        areas += np.where(visible, sides.prod(axis=1), 0.0)
     return int(np.lexsort((-areas, -counts))[0]) if len(times_s) else 0
 
 

@@ -60,8 +60,8 @@ class TemplateTracker:
                 f"{len(frames)} frames"
             )
         tubes: list[Tube] = []
-        for row, found in enumerate(seeds):
-            for seed in found:
+        for row, detections in enumerate(seeds):
+            for seed in detections:
                 time_s = float(frames.times_s[row])
                 followed = [box for tube in tubes if (box := tube.at(time_s)) is not None]
                 if all(iou(seed.box, box) < KNOWN_IOU for box in followed):
@@ -118,26 +118,26 @@ def _find(pixels: np.ndarray, template: np.ndarray, last: Box, reach: float) -> 
     area = Box(
         last.x1_px - margin, last.y1_px - margin, last.x2_px + margin, last.y2_px + margin
     ).clip(width, height)
-    left, top, right, bottom = (round(value) for value in area.xyxy)
-    if right <= left or bottom <= top:
+    x1, y1, x2, y2 = (round(value) for value in area.xyxy)
+    if x2 <= x1 or y2 <= y1:
         return last, 0.0
-    grey = _grey(pixels[top:bottom, left:right])
-    best, found = last, 0.0
+    grey = _grey(pixels[y1:y2, x1:x2])
+    best, best_score = last, 0.0
     for scale in SCALES:
         # The part of the frame is brought to where the object has the size of the template.
         fx, fy = template.shape[1] / (w * scale), template.shape[0] / (h * scale)
-        shown = cv2.resize(grey, None, fx=fx, fy=fy, interpolation=cv2.INTER_AREA)
-        if shown.shape[0] < template.shape[0] or shown.shape[1] < template.shape[1]:
+        scaled = cv2.resize(grey, None, fx=fx, fy=fy, interpolation=cv2.INTER_AREA)
+        if scaled.shape[0] < template.shape[0] or scaled.shape[1] < template.shape[1]:
             continue
-        scores = cv2.matchTemplate(shown, template, cv2.TM_CCOEFF_NORMED)
+        scores = cv2.matchTemplate(scaled, template, cv2.TM_CCOEFF_NORMED)
         # Parts without any contrast have no correlation.
         scores = np.where(np.isfinite(scores), scores, 0.0)
         y, x = np.unravel_index(int(scores.argmax()), scores.shape)
         score = float(min(scores[y, x], 1.0))
-        if score > found + 1e-6:
-            x1, y1 = left + float(x) / fx, top + float(y) / fy
-            best, found = Box(x1, y1, x1 + w * scale, y1 + h * scale), score
-    return best, found
+        if score > best_score + 1e-6:
+            left_px, top_px = x1 + float(x) / fx, y1 + float(y) / fy
+            best, best_score = Box(left_px, top_px, left_px + w * scale, top_px + h * scale), score
+    return best, best_score
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:

@@ -201,7 +201,7 @@ def _encode(encoder: Encoder, pixels: np.ndarray, row: Sequence[Detection]) -> n
     for detection in row:
         x1, y1, x2, y2 = detection.box.xyxy
         # At least a pixel of the frame, wherever the box lies.
-        left, top = min(max(int(x1), 0), width - 1), min(max(int(y1), 0), height - 1)
-        right, bottom = min(int(np.ceil(x2)), width), min(int(np.ceil(y2)), height)
-        crops.append(pixels[top : max(bottom, top + 1), left : max(right, left + 1)])
+        first_x, first_y = min(max(int(x1), 0), width - 1), min(max(int(y1), 0), height - 1)
+        last_x, last_y = min(int(np.ceil(x2)), width), min(int(np.ceil(y2)), height)
+        crops.append(pixels[first_y : max(last_y, first_y + 1), first_x : max(last_x, first_x + 1)])
     return encoder.encode(crops) if crops else np.zeros((0, 1), np.float32)

@@ -232,12 +232,14 @@ class _Stitched:
                 raise ValueError(
                     f"a tube of the tracker has {len(tube)} times for {len(indices)} frames"
                 )
-        known = ~np.isnan(shown_s)
-        self.shown_s[indices[known]] = shown_s[known]
-        self._index_of.update(zip(shown_s[known].tolist(), indices[known].tolist(), strict=True))
+        reached = ~np.isnan(shown_s)
+        self.shown_s[indices[reached]] = shown_s[reached]
+        self._index_of.update(
+            zip(shown_s[reached].tolist(), indices[reached].tolist(), strict=True)
+        )
         # A tracker that found nothing says of no frame whether it looked: it had them all.
-        observed = _observed_by_any(tubes, len(indices)) if tubes else known
-        self.looked[indices] |= observed & known
+        observed = _observed_by_any(tubes, len(indices)) if tubes else reached
+        self.looked[indices] |= observed & reached
         fresh = [_looks_of(indices, tube) for tube in tubes if tube.present.any()]
         near = self._near(indices)
         agreement = np.array([[_agree(old, new) for new in fresh] for old in near], np.float64)
@@ -294,8 +296,8 @@ def _agree(a: dict[int, _Look], b: dict[int, _Look]) -> float:
 def _tube_of(looks: dict[int, _Look], shown_s: np.ndarray) -> Tube:
     """From the first to the last frame in which the object is to be seen. Frames between for which
     there is no look are absence that nobody observed."""
-    seen = [index for index, look in looks.items() if look.detection]
-    indices = np.arange(min(seen), max(seen) + 1)
+    visible = [index for index, look in looks.items() if look.detection]
+    indices = np.arange(min(visible), max(visible) + 1)
     indices = indices[_rises(shown_s[indices])]
     rows = [looks.get(index, _Look(None, False)) for index in indices.tolist()]
     detections = [row.detection for row in rows]
@@ -317,9 +319,9 @@ def _tube_of(looks: dict[int, _Look], shown_s: np.ndarray) -> Tube:
 def _rises(shown_s: np.ndarray) -> np.ndarray:
     """bool (n,): times that are known and later than all before. Where times are asked for more
     often than there are frames, one frame is shown at several of them."""
-    known = np.where(np.isnan(shown_s), -np.inf, shown_s)
-    before = np.concatenate(([-np.inf], np.maximum.accumulate(known)[:-1]))
-    return known > before
+    filled_s = np.where(np.isnan(shown_s), -np.inf, shown_s)
+    before = np.concatenate(([-np.inf], np.maximum.accumulate(filled_s)[:-1]))
+    return filled_s > before
 
 
 def _order_windows(

@@ -167,7 +167,7 @@ def eval_refadv(
     diagnosis = build_diagnosis(
         outcomes,
         command=command,
-        settings=work.settings | {"workers": workers},
+        settings={**work.settings, "workers": workers},
         failures=failures,
     )
     page = diagnosis.write(folder)
