@@ -159,8 +159,9 @@ def eval_refadv(
             subjects, work.cases, folder, settings=work.settings, workers=workers, on_progress=say
         )
     # 4. What came of it, of these subjects.
-    of = {subject.name for subject in subjects}
-    outcomes = [outcome for outcome in read_outcomes(path) if outcome.subject in of]
+    # The folder may hold outcomes of other subjects.
+    planned = {(subject.name, *case.key) for subject in subjects for case in work.cases}
+    outcomes = [outcome for outcome in read_outcomes(path) if outcome.key in planned]
     outcomes.sort(key=lambda outcome: [s.name for s in subjects].index(outcome.subject))
     with show_progress("drawing what was answered wrongly"):
         failures = draw_failures(outcomes, work.cases)
