@@ -187,9 +187,10 @@ def _overlaps(one: Shown, answer: Answer) -> dict[str, float]:
         values = []
         for time_s, boxes in zip(times_s, frames, strict=True):
             said, true = answer.at(time_s), boxes.get(name)
-            if said is not None or true is not None:
-                both = said is not None and true is not None
-                values.append(iou(said, true) if both else 0.0)
+            if said is not None and true is not None:
+                values.append(iou(said, true))
+            elif said is not None or true is not None:
+                values.append(0.0)
         overlap_by_id[name] = float(np.mean(values)) if values else 0.0
     return overlap_by_id
 

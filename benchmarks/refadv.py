@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
 import time
 from collections import Counter
@@ -151,7 +152,8 @@ def write_page(tallies: dict[ItemKind, Tally]) -> str:
         "# Procedural Ref-Adv: items, certificates, speed",
         "",
         f"`python benchmarks/refadv.py --items {total}`, one core. Knobs are those of the frozen "
-        f"sets ({BLOCK_ITEMS} items a block there), seeds those of training.",
+        f"sets ({BLOCK_ITEMS} items a block there), seeds those of training. Load average while "
+        f"measured: {os.getloadavg()[1]:.1f} on {os.cpu_count()} processors.",
         "",
         f"- {certified:,} of {total:,} items certified by the independent evaluator from their "
         f"saved JSON ({certified / total:.2%}).",

@@ -11,6 +11,7 @@ import pytest
 
 from mmreason.grounding import Box, Detection, Tube, iou
 from mmreason.grounding.detectors.scripted import ScriptedDetector, tubes_of_world
+from mmreason.grounding.metrics.tracking import score_tracks
 from mmreason.grounding.recipes import seed_and_propagate
 from mmreason.grounding.tracking.appearance import ColourEncoder
 from mmreason.grounding.tracking.association import (
@@ -334,3 +335,17 @@ def test_a_picture_is_followed_through_windows_of_a_real_world(tmp_path):
         for a, b in zip(tube.boxes_px[both], truth.boxes_px[both], strict=True)
     ]
     assert both.sum() >= 0.8 * truth.present.sum() and np.mean(overlaps) > 0.7
+
+
+@pytest.mark.parametrize("seed", [2, 6])
+def test_a_world_with_misses_and_false_boxes_keeps_every_identity(seed):
+    world = generate.world(seed, duration_s=6.0, scene_s=6.0, most_actors=4)
+    frames = blank_frames(60, world.size_px)
+    truth = tubes_of_world(world, frames.times_s)
+    detector = ScriptedDetector(
+        truth=truth, miss_rate=0.1, false_rate=0.05, unsure_rate=0.1, jitter=0.02, seed=seed
+    )
+    scores = score_tracks(
+        [(truth, KalmanTracker().track(frames, detector.detect(frames, "shape")))]
+    )
+    assert scores.switches == 0 and scores.hota > 0.85

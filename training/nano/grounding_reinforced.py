@@ -1,7 +1,7 @@
 """Reinforcement with the tube reward: `mmreason train rl training/nano/grounding_reinforced.py`.
 
 It goes on from the model of `grounding_long.json`, taught in `runs/grounding`, since tubes must be
-known a little before they can be reinforced. It has not been run, and no packaged weights are of it.
+known a little before they can be reinforced. It has not been run: no packaged weights are of it.
 """
 
 from pathlib import Path

@@ -14,9 +14,11 @@ from mmreason.training.rewards import from_turns
 from mmreason.training.rollouts.types import Outcome
 from mmreason.training.tasks.referring import REWARD, SIZE_PX, ReferringTask, is_right
 
+EASY = Knobs(k=1, n=4)
 
-def _task(kind, split="held-out", **knobs) -> ReferringTask:
-    return ReferringTask(split=split, kind=kind, knobs=Knobs(**({"k": 1, "n": 4} | knobs)))
+
+def _task(kind, knobs: Knobs = EASY) -> ReferringTask:
+    return ReferringTask(split="held-out", kind=kind, knobs=knobs)
 
 
 def _shares(box) -> tuple[float, ...]:
@@ -27,7 +29,8 @@ def test_the_box_of_a_picture_earns_nearly_all_as_nano_writes_it():
     task = _task("image")
     for index in range(6):
         problem = task.problem(index)
-        (box,) = problem.truth.boxes or ()
+        assert problem.truth.boxes is not None
+        box = problem.truth.boxes[0]
         said = from_turns([box_answer(_shares(box), "it")], frame=problem.truth.frame)  # type: ignore[arg-type]
         assert is_right(said, problem.truth) == 1
         outcome = Outcome(trajectory=said, correct=True)
@@ -35,7 +38,7 @@ def test_the_box_of_a_picture_earns_nearly_all_as_nano_writes_it():
 
 
 def test_the_tube_of_a_clip_earns_nearly_all_as_nano_writes_it():
-    task = _task("video", families=("motion",))
+    task = _task("video", Knobs(k=1, n=4, families=("motion",)))
     problem = task.problem(3)
     boxes = {mark.time_s: _shares(mark.box) for mark in problem.truth.tube or ()}
     assert len(boxes) == len(problem.truth.tube_times_s) == 4
@@ -49,7 +52,7 @@ def test_the_tube_of_a_clip_earns_nearly_all_as_nano_writes_it():
 
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_where_nothing_fits_an_empty_list_is_right(kind):
-    problem = _task(kind, k=2, n=5, none_rate=1.0).problem(1)
+    problem = _task(kind, Knobs(k=2, n=5, none_rate=1.0)).problem(1)
     said = from_turns(["```json\n[]\n```"], frame=problem.truth.frame)
     assert is_right(said, problem.truth) == 1
     assert is_right(from_turns(["lorem"], frame=problem.truth.frame), problem.truth) == 0
