@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mmreason.grounding.look_alikes import CATEGORY, AnnotatedObject, Descriptor, fitting
+from mmreason.grounding.look_alikes import CATEGORY, AnnotatedObject, AttributeValue, fitting
 
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[,;.:]")
 _STOPS = frozenset(",;.:")
@@ -111,7 +111,7 @@ def check_expression(
 
 def _judge(
     objects: Sequence[AnnotatedObject],
-    required: Sequence[tuple[Descriptor, bool]],
+    required: Sequence[tuple[AttributeValue, bool]],
     targets: Sequence[str],
     missed: Sequence[AnnotatedObject],
     unsure: Sequence[AnnotatedObject],
@@ -155,7 +155,7 @@ def _judge(
 
 
 def _find_double(
-    objects: Sequence[AnnotatedObject], required: Sequence[tuple[Descriptor, bool]]
+    objects: Sequence[AnnotatedObject], required: Sequence[tuple[AttributeValue, bool]]
 ) -> str:
     """Two values of one attribute that no object has both of, as in "the dog beside the cat"."""
     positive = [descriptor for descriptor, holds in required if holds]
@@ -169,7 +169,7 @@ def _find_double(
 
 def _find_redundant(
     objects: Sequence[AnnotatedObject],
-    required: Sequence[tuple[Descriptor, bool]],
+    required: Sequence[tuple[AttributeValue, bool]],
     fits: set[str],
 ) -> tuple[str, ...]:
     """Descriptors without which the same objects fit. The head noun is no descriptor: a sentence
@@ -187,7 +187,7 @@ def _find_redundant(
 
 def match_words(
     objects: Sequence[AnnotatedObject], expression: str
-) -> tuple[tuple[tuple[Descriptor, bool], ...], tuple[str, ...]]:
+) -> tuple[tuple[tuple[AttributeValue, bool], ...], tuple[str, ...]]:
     """The descriptors that an expression words, each with whether it is to hold, and the words
     that none explains.
 
@@ -199,7 +199,7 @@ def match_words(
     """
     tokens = _words_of(expression)
     matches, unclear, taken = _match_values(objects, tokens)
-    polarity: dict[Descriptor, bool] = {}
+    polarity: dict[AttributeValue, bool] = {}
     negated_ends: set[int] = set()
     for start, length, descriptor in sorted(matches):
         holds = not _is_negated(tokens, taken, start)
@@ -220,11 +220,11 @@ def match_words(
 
 def _match_values(
     objects: Sequence[AnnotatedObject], tokens: Sequence[str]
-) -> tuple[list[tuple[int, int, Descriptor]], list[str], set[int]]:
+) -> tuple[list[tuple[int, int, AttributeValue]], list[str], set[int]]:
     """(first word, number of words, descriptor) of each value in the text, values that may be of
     several attributes, and the words of both. Longer values first, so that "dark red" is not read
     as "red"."""
-    by_phrase: dict[tuple[str, ...], set[Descriptor]] = defaultdict(set)
+    by_phrase: dict[tuple[str, ...], set[AttributeValue]] = defaultdict(set)
     for item in objects:
         for descriptor in item.descriptors:
             by_phrase[tuple(_words_of(descriptor.value))].add(descriptor)
@@ -279,5 +279,5 @@ def _is_negated(tokens: Sequence[str], taken: set[int], start: int) -> bool:
     return False
 
 
-def _show(descriptor: Descriptor, holds: bool) -> str:
+def _show(descriptor: AttributeValue, holds: bool) -> str:
     return str(descriptor) if holds else f"not {descriptor}"

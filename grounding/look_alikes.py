@@ -21,11 +21,11 @@ CATEGORY = "category"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Descriptor:
+class AttributeValue:
     """An attribute and its value, such as colour: red.
 
     Example:
-        >>> str(Descriptor("colour", "red"))
+        >>> str(AttributeValue("colour", "red"))
         'colour: red'
     """
 
@@ -42,7 +42,7 @@ class AnnotatedObject:
 
     Example:
         >>> star = AnnotatedObject(id="1", category="star", attributes={"colour": ("red",)})
-        >>> star.says(Descriptor("colour", "red")), star.says(Descriptor("size", "big"))
+        >>> star.says(AttributeValue("colour", "red")), star.says(AttributeValue("size", "big"))
         (True, None)
     """
 
@@ -52,7 +52,7 @@ class AnnotatedObject:
     """Each attribute's values; an attribute that is not there is not known."""
     box: Box | None = None
 
-    def says(self, descriptor: Descriptor) -> bool | None:
+    def says(self, descriptor: AttributeValue) -> bool | None:
         """Whether the descriptor is true of it; None where nobody said."""
         if descriptor.attribute == CATEGORY:
             return self.category == descriptor.value
@@ -60,10 +60,10 @@ class AnnotatedObject:
         return None if values is None else descriptor.value in values
 
     @property
-    def descriptors(self) -> tuple[Descriptor, ...]:
+    def descriptors(self) -> tuple[AttributeValue, ...]:
         """All that is true of it, its category first, then by name."""
         pairs = sorted((name, value) for name, vs in self.attributes.items() for value in vs)
-        return (Descriptor(CATEGORY, self.category), *(Descriptor(*pair) for pair in pairs))
+        return (AttributeValue(CATEGORY, self.category), *(AttributeValue(*pair) for pair in pairs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class LookAlikes:
     """Id."""
     second: str
     category: str
-    shared: tuple[Descriptor, ...]
+    shared: tuple[AttributeValue, ...]
     """True of both, the category not counted."""
     differ: tuple[str, ...]
     """Attributes that are known of both and differ; none means that nothing tells them apart."""
@@ -93,11 +93,11 @@ class Description:
 
     Example:
         >>> description.descriptors  # doctest: +SKIP
-        (Descriptor(attribute='colour', value='red'),)
+        (AttributeValue(attribute='colour', value='red'),)
     """
 
     target: str
-    descriptors: tuple[Descriptor, ...]
+    descriptors: tuple[AttributeValue, ...]
     """Empty where nothing tells it apart, or nothing has to: see `twins`."""
     twins: tuple[str, ...]
     """Others that violate nothing that is true of the target: no description is sufficient."""
@@ -182,8 +182,8 @@ class _TooLong(Exception):
 
 
 def _cover(
-    excluded: Mapping[Descriptor, int], goal: int, exact: bool
-) -> tuple[tuple[Descriptor, ...], bool]:
+    excluded: Mapping[AttributeValue, int], goal: int, exact: bool
+) -> tuple[tuple[AttributeValue, ...], bool]:
     """The fewest descriptors whose masks together are `goal`, and whether that is proved."""
     masks = list(excluded.items())
     # What excludes no more than another is never needed.
@@ -209,8 +209,10 @@ def _cover(
     return greedy, True
 
 
-def _cover_greedily(useful: Sequence[tuple[Descriptor, int]], goal: int) -> tuple[Descriptor, ...]:
-    chosen: list[Descriptor] = []
+def _cover_greedily(
+    useful: Sequence[tuple[AttributeValue, int]], goal: int
+) -> tuple[AttributeValue, ...]:
+    chosen: list[AttributeValue] = []
     while goal:
         descriptor, mask = max(useful, key=lambda pair: (pair[1] & goal).bit_count())
         chosen.append(descriptor)
@@ -219,13 +221,13 @@ def _cover_greedily(useful: Sequence[tuple[Descriptor, int]], goal: int) -> tupl
 
 
 def _search(
-    useful: Sequence[tuple[Descriptor, int]],
+    useful: Sequence[tuple[AttributeValue, int]],
     goal: int,
     size: int,
     failed: dict[int, int],
     steps: list[int],
     exact: bool,
-) -> list[Descriptor] | None:
+) -> list[AttributeValue] | None:
     """`size` descriptors that reach `goal`, by branch and bound; None where there are none.
     `failed` holds, for what remained, the largest size that did not do."""
     if not goal:
@@ -249,7 +251,7 @@ def _search(
 
 
 def fitting(
-    objects: Iterable[AnnotatedObject], required: Iterable[tuple[Descriptor, bool]]
+    objects: Iterable[AnnotatedObject], required: Iterable[tuple[AttributeValue, bool]]
 ) -> tuple[list[AnnotatedObject], list[AnnotatedObject]]:
     """Objects of which everything `required` (a descriptor and whether it is to hold) is true, and
     those that nobody can say of."""

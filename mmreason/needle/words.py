@@ -98,7 +98,11 @@ class Figure:
 
 
 def figure_of(actor: Actor) -> Figure:
-    return Figure(actor.shape, actor.colour, actor.size, actor.pattern)
+    """Its look. UsageError for a photographic cut-out, which has no shape of these worlds."""
+    shapes: dict[str, Shape] = {shape: shape for shape in get_args(Shape)}
+    if actor.shape not in shapes:
+        raise UsageError(f"actor {actor.id!r} is a cut-out of {actor.shape!r}, not a drawn shape")
+    return Figure(shapes[actor.shape], actor.colour, actor.size, actor.pattern)
 
 
 def to_plural(shape: str) -> str:

@@ -16,7 +16,7 @@ from mmreason.grounding.formats import RowError
 from mmreason.grounding.formats.annotated_images import read_annotated_images, report_image
 from mmreason.grounding.look_alikes import (
     AnnotatedObject,
-    Descriptor,
+    AttributeValue,
     describe_minimally,
     find_look_alikes,
 )
@@ -188,8 +188,8 @@ def test_longer_values_and_plurals_are_read_before_shorter_ones() -> None:
     objects = [thing("1", "ball", colour="dark red"), thing("2", "ball", colour="red")]
     required, unexplained = match_words(objects, "balls dark red")
     assert required == (
-        (Descriptor("category", "ball"), True),
-        (Descriptor("colour", "dark red"), True),
+        (AttributeValue("category", "ball"), True),
+        (AttributeValue("colour", "dark red"), True),
     )
     assert unexplained == ()
 
