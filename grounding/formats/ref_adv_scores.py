@@ -131,11 +131,10 @@ def suppose_seen_sizes(
     rows: Iterable[ReferringRow],
     *,
     multiple_px: int = 28,
-    least_px: int = 56**2,
-    most_px: int = 28**2 * 16_384,
 ) -> dict[int, tuple[int, int]]:
     """The `seen_sizes` of `score_ref_adv`, supposing that the server resized pictures as the
-    processor of Qwen2.5-VL does by default, and that answers are in those pixels. Prediction files
+    published processor of Qwen2.5-VL does (4 to 16,384 blocks of `multiple_px` squared), and that
+    answers are in those pixels. Prediction files
     do not say either: report the supposition with the score. Pictures that cannot be resized so
     have no size.
 
@@ -150,7 +149,10 @@ def suppose_seen_sizes(
         if row.size_px is not None and row.row_id.isdecimal():
             try:
                 seen_px = smart_resize(
-                    row.size_px, multiple_px=multiple_px, least_px=least_px, most_px=most_px
+                    row.size_px,
+                    multiple_px=multiple_px,
+                    least_px=4 * multiple_px**2,
+                    most_px=16_384 * multiple_px**2,
                 )
             except ValueError:
                 continue  # longer than a server takes: it cannot have answered

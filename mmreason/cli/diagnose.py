@@ -112,10 +112,10 @@ def _join_ref_adv(
     predictions: Path, rows: Path, seen_multiple: int | None
 ) -> tuple[list[CaseOutcome], RefAdvScores]:
     """Outcomes of all rows that can be scored, and both scorings; bad lines are named."""
-    from mmreason.evaluation.refadv.rows import join_predictions, sizes_seen
+    from mmreason.evaluation.refadv.rows import join_predictions
     from mmreason.grounding.formats import FormError, RowError, read_rows
     from mmreason.grounding.formats.ref_adv import read_predictions
-    from mmreason.grounding.formats.ref_adv_scores import score_ref_adv
+    from mmreason.grounding.formats.ref_adv_scores import score_ref_adv, suppose_seen_sizes
     from mmreason.types import UsageError
 
     try:
@@ -127,7 +127,7 @@ def _join_ref_adv(
             print_notice(f"{len(problems) - _MOST_NAMED:,} more lines are not used")
         good = [row for row in read if not isinstance(row, RowError)]
         answers = [row for row in made if not isinstance(row, RowError)]
-        sizes = sizes_seen(good, seen_multiple) if seen_multiple else {}
+        sizes = suppose_seen_sizes(good, multiple_px=seen_multiple) if seen_multiple else {}
         scores = score_ref_adv(good, answers, seen_sizes=sizes)
         for note in scores.notes:
             print_notice(note)

@@ -231,8 +231,9 @@ def _draw(file: str, grounding: Grounding, out: Path) -> tuple[Path, tuple[str, 
 
 def _draw_boxes(file: str, grounding: Grounding, picture: Path) -> None:
     """Write the frame that was looked at, with its boxes, as a picture."""
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
+    from mmreason.grounding.drawing.boxes import draw_boxes
     from mmreason.tools.ground import frame_of_image, is_image
     from mmreason.video import Video
 
@@ -242,14 +243,8 @@ def _draw_boxes(file: str, grounding: Grounding, picture: Path) -> None:
         # Boxes are in pixels of the stored frame, so it is read again at full size.
         with Video.open(file) as video:
             pixels = video.frames_at([grounding.frame_time_s or 0.0]).pixels[0]
-    image = Image.fromarray(pixels)
-    width_px = max(2, image.height // 180)
-    draw = ImageDraw.Draw(image)
-    for box in grounding.boxes:
-        # White on black is seen on any ground.
-        draw.rectangle(box.xyxy, outline=(0, 0, 0), width=width_px + 2)
-        draw.rectangle(box.xyxy, outline=(255, 255, 255), width=width_px)
-    save_picture(image, picture, "--out")
+    drawn = draw_boxes(pixels, grounding.boxes, grounding.labels)
+    save_picture(Image.fromarray(drawn), picture, "--out")
 
 
 def _check_out(out: Path, want: str, file: str) -> None:

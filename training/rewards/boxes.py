@@ -7,8 +7,9 @@ just as much. Boxes with times are judged by `evidence.py`.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
+
+import numpy as np
 
 from mmreason.grounding import Box, iou
 from mmreason.training.rewards.types import WHOLE_LIMIT, Frame, Trajectory, Truth, above_whole
@@ -81,66 +82,16 @@ def box_f1(trajectory: Trajectory, truth: Truth) -> float | None:
 
 
 def best_matching(values: Sequence[Sequence[float]]) -> float:
-    """The largest sum of values that uses every row and every column once at most.
-
-    Shortest augmenting paths with potentials (Kuhn 1955; Jonker and Volgenant 1987), O(n^2 m) for
-    the shorter side n. Values are at least 0.
+    """The largest sum of values that uses every row and every column once at most. Values are at
+    least 0.
 
     Example: the diagonal gives 0.9 + 0.1, the other pairs 0.8 + 0.7:
 
         >>> best_matching([[0.9, 0.8], [0.7, 0.1]])
         1.5
     """
-    if len(values) > len(values[0]):
-        # The shorter side as rows, since each row costs a search over all columns.
-        values = list(zip(*values, strict=True))
-    rows, columns = len(values), len(values[0])
-    row_price, column_price = [0.0] * rows, [0.0] * columns
-    row_of: list[int | None] = [None] * columns
-    for start in range(rows):
-        _match_one_more_row(start, values, row_price, column_price, row_of)
-    return sum(values[row][column] for column, row in enumerate(row_of) if row is not None)
+    from scipy.optimize import linear_sum_assignment
 
-
-def _match_one_more_row(
-    start: int,
-    values: Sequence[Sequence[float]],
-    row_price: list[float],
-    column_price: list[float],
-    row_of: list[int | None],
-) -> None:
-    """Match one more row, moving matched ones along the cheapest path to a free column."""
-    # 1) Grow a tree of alternating paths from the new row until it meets a free column. `slack` is
-    #    the least reduced cost of a column from any row of the tree, `before` the column it was
-    #    reached through.
-    slack = [math.inf] * len(column_price)
-    before = [-1] * len(column_price)
-    open_columns = list(range(len(column_price)))
-    done: list[tuple[int, int]] = []
-    row, last = start, -1
-    while True:
-        for column in open_columns:
-            # Negated: the algorithm looks for the least cost, we for the most overlap.
-            gap = -values[row][column] - row_price[row] - column_price[column]
-            if gap < slack[column]:
-                slack[column], before[column] = gap, last
-        last = min(open_columns, key=slack.__getitem__)
-        # Prices move so that the next column joins at no cost and no other becomes negative.
-        step = slack[last]
-        row_price[start] += step
-        for column, matched in done:
-            row_price[matched] += step
-            column_price[column] -= step
-        open_columns.remove(last)
-        for column in open_columns:
-            slack[column] -= step
-        matched = row_of[last]
-        if matched is None:
-            break
-        done.append((last, matched))
-        row = matched
-    # 2) Along the path, every column takes the row of the column before it.
-    while before[last] >= 0:
-        row_of[last] = row_of[before[last]]
-        last = before[last]
-    row_of[last] = start
+    matrix = np.asarray(values, np.float64)
+    rows, columns = linear_sum_assignment(matrix, maximize=True)
+    return float(matrix[rows, columns].sum())

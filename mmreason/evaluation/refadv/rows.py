@@ -19,7 +19,6 @@ from mmreason.grounding import Grounding, GroundingStatus, Issue, Target
 from mmreason.grounding.expressions import parse_expression
 from mmreason.grounding.formats.ref_adv import RefAdvPrediction
 from mmreason.grounding.formats.rows import ReferringRow
-from mmreason.grounding.spaces import smart_resize
 
 FLOOR_TEXT = "the one"
 """Asked in place of the expression: what is reached without reading it."""
@@ -147,18 +146,3 @@ def join_predictions(
     subject = next((p.model for p in predictions if p.model), "predictions")
     # A row without a prediction is a failure: what is not there is not left out of the means.
     return [predicted_outcome(row, by_id.get(row.row_id), subject) for row in rows]
-
-
-def sizes_seen(rows: Sequence[ReferringRow], multiple_px: int) -> dict[int, tuple[int, int]]:
-    """By `row_idx`: (width, height) of the picture as a model sees it whose processor rounds sides
-    to multiples (Qwen2.5-VL: 28), with that processor's own limits of pixels."""
-    return {
-        int(row.row_id): smart_resize(
-            row.size_px,
-            multiple_px=multiple_px,
-            least_px=(2 * multiple_px) ** 2,
-            most_px=1280 * multiple_px**2,
-        )
-        for row in rows
-        if row.size_px is not None and row.row_id.isdecimal()
-    }
