@@ -22,8 +22,8 @@ def annotate(
         import supervision as sv
     except ImportError as error:
         raise ImportError(
-            "the drawing style 'supervision' needs supervision: pip install 'mmreason[supervision]'"
-            "; the style 'plain' needs nothing"
+            "the drawing style 'supervision' needs supervision; in the clone of mmreason: "
+            "pip install '.[supervision]'; the style 'plain' needs nothing"
         ) from error
     height, width = pixels.shape[:2]
     thickness = sv.calculate_optimal_line_thickness((width, height))

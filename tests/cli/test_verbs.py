@@ -162,7 +162,7 @@ def test_ground_draws_the_box_on_the_frame(
     with Image.open(picture) as image:
         assert image.size == (64, 48)
         pixels = np.asarray(image)
-    assert pixels[30, 17].tolist() == [255, 255, 255]
+    assert pixels[30, 16].tolist() == [0, 114, 200]  # blue, as the first target of a page
     assert pixels[30, 32, 0] > 150 > pixels[30, 32, 2]
 
 
