@@ -9,6 +9,5 @@ held-out frames; `declines_reinforced.json` from there gave `nano-reinforced`.
 `navigation_plays.json` from there with plays; these weights are not packaged
 (`benchmarks/results/navigation.md`).
 
-`nano-grounding` came from `nano` by first lessons and then `grounding.json`, as its card says;
-`grounding_long.json` is a longer way from `nano`, with clips, that has not been gone to its end.
+`nano-grounding` came from `nano` by `grounding.json` and from there by `grounding_more.json`.
 """

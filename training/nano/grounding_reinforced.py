@@ -1,7 +1,7 @@
 """Reinforcement with the tube reward: `mmreason train rl training/nano/grounding_reinforced.py`.
 
-It goes on from the model of `grounding_long.json`, taught in `runs/grounding`, since tubes must be
-known a little before they can be reinforced. It has not been run: no packaged weights are of it.
+It goes on from the model of `grounding_more.json`, taught in `runs/more`, since tubes must be known
+a little before they can be reinforced. It has not been run: no packaged weights are of it.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ KNOBS = Knobs(k=1, n=4, none_rate=0.2, families=("motion",))
 recipe = rl.Recipe(
     task=ReferringTask(split="train", kind="video", knobs=KNOBS),
     out=Path("runs/grounding_reinforced"),
-    model=Path("runs/grounding/model"),
+    model=Path("runs/more/model"),
     steps=100,
     sampling=rl.SamplingSettings(problems_per_step=8, samples=8, batch_tokens=12_000),
     objective=rl.ObjectiveSettings(formula="dapo", kl=rl.Kl(coefficient=0.01)),
