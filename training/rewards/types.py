@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mmreason.grounding import Box, Dialect
 from mmreason.memory.tree import NodeId, Tree
@@ -105,9 +105,9 @@ class Truth:
     """Every box wanted, in pixels of the original frame; `()` says that there is nothing to box."""
     marks: tuple[Mark, ...] | None = None
     """Annotated boxes with their times; several may have one time."""
-    tube: tuple[Mark, ...] | None = None
+    tube: tuple[Mark, ...] | None = field(default=None, metadata={"came_later": True})
     """Where the one object wanted is, one box a time; `()` says that it is not in the video."""
-    tube_times_s: tuple[float, ...] = ()
+    tube_times_s: tuple[float, ...] = field(default=(), metadata={"came_later": True})
     """All times at which that is known, rising: it is absent at those that `tube` does not have.
     Needed with `tube`."""
     frame: Frame | None = None

@@ -170,7 +170,12 @@ class _Description:
             return self.of(value.__wrapped__)
         name = type(value).__qualname__
         if is_dataclass(value):
-            described = [(f.name, self.of(getattr(value, f.name))) for f in fields(value)]
+            # A field that came later says nothing until it is used: older runs go on.
+            described = [
+                (f.name, self.of(getattr(value, f.name)))
+                for f in fields(value)
+                if not (f.metadata.get("came_later") and getattr(value, f.name) == f.default)
+            ]
             # A problem's video may be another under the same name.
             if name == "Problem" and (video := getattr(value, "video", None)) is not None:
                 described.append(("frames", _describe_file(Path(video))))
