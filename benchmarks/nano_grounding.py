@@ -30,6 +30,7 @@ from mmreason.grounding import (
 )
 from mmreason.grounding.metrics.statistics import cluster_bootstrap
 from mmreason.grounding.refadv import Item, Knobs, generate
+from mmreason.grounding.refadv.items import ItemKind
 from mmreason.models.base import ChatModel, FramesPart, GenerateRequest, Message, TextPart
 from mmreason.models.nano_expressions import understand_referring
 from mmreason.models.nano_model import NanoModel
@@ -80,9 +81,9 @@ Answer = Box | Tube | None
 """None where the reply says that nothing is there, or cannot be read."""
 
 
-def make_items(kind: str, knobs: Knobs, count: int) -> list[Item]:
+def make_items(kind: ItemKind, knobs: Knobs, count: int) -> list[Item]:
     """Held-out items of one difficulty."""
-    return list(generate(kind=kind, seed=FIRST_SEED, count=count, knobs=knobs))  # type: ignore[arg-type]
+    return list(generate(kind=kind, seed=FIRST_SEED, count=count, knobs=knobs))
 
 
 def show_plainly(items: Sequence[Item], *, in_nano_words: bool = False) -> list[Shown]:
@@ -216,11 +217,11 @@ def _generate(
     model: ChatModel,
     prompts: Sequence[tuple[FrameBatch, str]],
     request: Callable[[str], str],
-    kind: str,
+    kind: ItemKind,
     most_tokens: int,
 ) -> list[str]:
     conversations = [
-        [Message("user", (FramesPart(frames, kind), TextPart(request(text))))]  # type: ignore[arg-type]
+        [Message("user", (FramesPart(frames, kind), TextPart(request(text))))]
         for frames, text in prompts
     ]
     texts = []

@@ -46,7 +46,8 @@ class GroundingStatus(StrEnum):
     AMBIGUOUS = "ambiguous"
     """Several targets fit and nothing tells them apart; all are in `targets`."""
     UNPARSED = "unparsed"
-    """The model's text holds no box that can be used; see `raw_text` and `issues`."""
+    """The model's text holds no box that can be used, or it declined to look; see `raw_text` and
+    `issues`."""
     ERROR = "error"
     """Nothing could be asked; see `issues`."""
 

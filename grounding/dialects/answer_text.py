@@ -27,8 +27,7 @@ _REFUSAL = re.compile(
     r"|\bthere (?:isn|aren|wasn|weren)['\u2019]t\b|\bno such\b"
     r"|\bno (?:\w+ ){1,6}(?:visible|found|present|shown|seen|detected)\b"
     rf"|{_NOT} (?:be )?(?:{_SEEN})\b"
-    rf"|{_NOT} in (?:the|this) (?:image|picture|photo|frame|scene|video|clip)\b"
-    r"|\boutside my world\b",
+    rf"|{_NOT} in (?:the|this) (?:image|picture|photo|frame|scene|video|clip)\b",
     re.IGNORECASE,
 )
 

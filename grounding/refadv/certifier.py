@@ -7,8 +7,9 @@ program is evaluated over what is measured there (`facts`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import combinations, pairwise
+from operator import attrgetter
 from typing import Any
 
 from mmreason.grounding.refadv.facts import Facts, measure, reverse_facts
@@ -168,12 +169,9 @@ class Solver:
         assert pick is not None
         if pick.by in ("first", "last"):
             members = [fact for fact in members if math.isfinite(fact.begins_s)]
-            key: Callable[[Facts], float] = lambda fact: fact.begins_s  # noqa: E731
-            least = LEAST_GAP_S
-        elif pick.by in ("left", "right"):
-            key, least = (lambda fact: fact.x), LEAST_APART
+            key, least = attrgetter("begins_s"), LEAST_GAP_S
         else:
-            key, least = (lambda fact: fact.y), LEAST_APART
+            key, least = attrgetter("x" if pick.by in ("left", "right") else "y"), LEAST_APART
         ranked = sorted(members, key=key, reverse=pick.by in ("last", "right", "bottom"))
         for fact, following in pairwise(ranked):
             apart = abs(key(fact) - key(following))

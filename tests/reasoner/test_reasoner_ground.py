@@ -53,6 +53,12 @@ def test_a_failing_model_is_a_status(fake_video):
     assert "out of memory" in str(found.issues[0])
 
 
+def test_a_model_that_declines_to_look_has_not_found_that_it_is_absent(fake_video):
+    for text, status in (("this is outside my world.", "unparsed"), ("```json\n[]\n```", "none")):
+        model = ScriptedModel(lambda asked, batch, text=text: text, clip=CLIP)
+        assert Reasoner(model).ground(fake_video((4.0, "a")), "red star").status == status
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

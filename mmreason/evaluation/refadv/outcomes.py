@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,17 +24,7 @@ Change = Literal[
 """What was done to an item before it was asked: `original` is nothing, `floor` replaces the
 expression by "the one", `blind` replaces every pixel by grey."""
 
-CHANGES: tuple[Change, ...] = (
-    "original",
-    "shuffle",
-    "delete",
-    "strip_negation",
-    "swap",
-    "reverse",
-    "single_frame",
-    "blind",
-    "floor",
-)
+CHANGES: tuple[Change, ...] = get_args(Change)
 
 MOST_COUNT = 100_000
 """Of what is counted in one picture or video: files of outcomes may be anybody's."""

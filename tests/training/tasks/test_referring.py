@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mmreason.grounding import Box
 from mmreason.grounding.refadv import Knobs
 from mmreason.models.base import FramesPart
 from mmreason.training.nano.examples import box_answer
@@ -21,8 +22,9 @@ def _task(kind, knobs: Knobs = EASY) -> ReferringTask:
     return ReferringTask(split="held-out", kind=kind, knobs=knobs)
 
 
-def _shares(box) -> tuple[float, ...]:
-    return tuple(v / side for v, side in zip(box.xyxy, SIZE_PX * 2, strict=True))
+def _shares(box: Box) -> tuple[float, float, float, float]:
+    width, height = SIZE_PX
+    return (box.x1_px / width, box.y1_px / height, box.x2_px / width, box.y2_px / height)
 
 
 def test_the_box_of_a_picture_earns_nearly_all_as_nano_writes_it():
@@ -31,7 +33,7 @@ def test_the_box_of_a_picture_earns_nearly_all_as_nano_writes_it():
         problem = task.problem(index)
         assert problem.truth.boxes is not None
         box = problem.truth.boxes[0]
-        said = from_turns([box_answer(_shares(box), "it")], frame=problem.truth.frame)  # type: ignore[arg-type]
+        said = from_turns([box_answer(_shares(box), "it")], frame=problem.truth.frame)
         assert is_right(said, problem.truth) == 1
         outcome = Outcome(trajectory=said, correct=True)
         assert (task.score(problem, outcome).total or 0) > 0.75
@@ -42,7 +44,7 @@ def test_the_tube_of_a_clip_earns_nearly_all_as_nano_writes_it():
     problem = task.problem(3)
     boxes = {mark.time_s: _shares(mark.box) for mark in problem.truth.tube or ()}
     assert len(boxes) == len(problem.truth.tube_times_s) == 4
-    text = tube_answer(boxes)  # type: ignore[arg-type]
+    text = tube_answer(boxes)
     said = from_turns([text], frame=problem.truth.frame)
     assert (REWARD(said, problem.truth).total or 0) > 0.75 and is_right(said, problem.truth) == 1
     # One time of four is a quarter, however good.
