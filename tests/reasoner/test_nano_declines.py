@@ -110,4 +110,5 @@ def test_a_question_in_plain_words_is_answered_on_its_own_world(nano, tmp_path):
 
 def test_a_thing_it_does_not_know_is_not_grounded(nano, demo_script):
     found = Reasoner(nano).ground(demo_script, "dog")
-    assert found.status == "none" and found.boxes == ()
+    # It did not look, so it says nothing of whether the thing is there.
+    assert found.status == "unparsed" and found.boxes == ()
