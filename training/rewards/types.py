@@ -6,8 +6,9 @@ Both are read from text by `reading.py`. Imports no model library.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mmreason.grounding import Box, Dialect
 from mmreason.memory.tree import NodeId, Tree
@@ -93,6 +94,8 @@ class Truth:
     question: str = ""
     answer: str | None = None
     """The right answer in words."""
+    answers: tuple[str, ...] = field(default=(), metadata={"came_later": True})
+    """All that are right, where several are; `answer` is the first of them."""
     options: tuple[str, ...] = ()
     choice: int | None = None
     """Index into `options`, from 0."""
@@ -114,8 +117,14 @@ class Truth:
     """Needed with `boxes`, `marks` and `tube`."""
     tree: Tree | None = None
     """The tree that the visits of a trajectory are nodes of."""
+    columns: Mapping[str, Any] = field(
+        default_factory=dict, hash=False, metadata={"came_later": True}
+    )
+    """Further fields of the row as JSON values, for rewards of one's own."""
 
     def __post_init__(self) -> None:
+        if self.answers and self.answer != self.answers[0]:
+            raise UsageError(f"answer must be the first of answers, got {self.answer!r:.60}")
         if self.choice is not None and not 0 <= self.choice < len(self.options):
             raise UsageError(
                 f"choice must be an index into the {len(self.options)} options, got {self.choice}"

@@ -13,7 +13,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -95,6 +95,10 @@ def _iter_task_settings(task: Any) -> Iterator[tuple[str, Any]]:
     yield "problems", _Description().of(problems)
 
 
+def _default_of(item: Field[Any]) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()
+
+
 def _shorten(described: Any) -> str:
     # A text that begins like a digest is digested too: no setting can pass for another.
     text = repr(described)
@@ -174,7 +178,7 @@ class _Description:
             described = [
                 (f.name, self.of(getattr(value, f.name)))
                 for f in fields(value)
-                if not (f.metadata.get("came_later") and getattr(value, f.name) == f.default)
+                if not (f.metadata.get("came_later") and getattr(value, f.name) == _default_of(f))
             ]
             # A problem's video may be another under the same name.
             if name == "Problem" and (video := getattr(value, "video", None)) is not None:
