@@ -80,6 +80,7 @@ def test_the_picture_of_the_architecture_has_every_folder() -> None:
         "nano",
         "nano_grounding",
         "nano_reinforced",
+        "notes_reader",
         "navigation",
     }
     assert sorted(name for name in folders - inner if name not in drawn) == []
