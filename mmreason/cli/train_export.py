@@ -42,7 +42,7 @@ def train_export(
     from dataclasses import replace
 
     from mmreason.training.rl import export, read_recipe
-    from mmreason.training.rl.checkpoint import find_newest
+    from mmreason.training.runs.checkpoint import find_newest
     from mmreason.types import UsageError
 
     if step is None:

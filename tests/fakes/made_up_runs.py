@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmreason.training.rl.events import SampleToken, SampleView, StepReport
 from mmreason.training.rollouts.types import Role
+from mmreason.training.runs.events import SampleToken, SampleView, StepReport
 
 _SENTENCE = (
     "The red star appears after the blue circle leaves , so I look at the last part again and "

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmreason.training.rl.events import METRICS
+from mmreason.training.runs.events import METRICS
 
 KEY_FIGURES = {
     "reward": "reward/mean",

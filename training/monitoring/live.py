@@ -21,7 +21,7 @@ from mmreason.report.console import TextConsole
 from mmreason.report.terminal import print_plain
 from mmreason.report.text import shorten_text
 from mmreason.training.monitoring.figures import KEY_FIGURES
-from mmreason.training.rl.events import StepReport
+from mmreason.training.runs.events import StepReport
 from mmreason.viz.axes import format_number
 
 _ROWS = 8

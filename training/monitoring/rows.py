@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmreason.json_lines import MOST_RESULT_BYTES, JsonLine, JsonLineError, read_json_lines
-from mmreason.training.rl.events import SampleToken, SampleView, StepReport
 from mmreason.training.rollouts.types import Role
+from mmreason.training.runs.events import SampleToken, SampleView, StepReport
 
 Parsed = TypeVar("Parsed")
 

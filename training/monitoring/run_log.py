@@ -17,7 +17,7 @@ from mmreason.training.monitoring.rows import (
     parse_step,
     read_rows,
 )
-from mmreason.training.rl.events import StepReport
+from mmreason.training.runs.events import StepReport
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
 

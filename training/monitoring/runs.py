@@ -14,7 +14,7 @@ from typing import Any
 from mmreason.json_lines import JsonLineError
 from mmreason.training.monitoring.rows import parse_sample, parse_step, read_rows
 from mmreason.training.monitoring.run_log import METRICS_FILE, SAMPLES_FILE
-from mmreason.training.rl.events import METRICS, SampleView, StepReport
+from mmreason.training.runs.events import METRICS, SampleView, StepReport
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
 from mmreason.viz.curves import StepCurve

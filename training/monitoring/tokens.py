@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from mmreason.training.rl.events import SampleToken, SampleView
 from mmreason.training.rollouts.types import Role
+from mmreason.training.runs.events import SampleToken, SampleView
 from mmreason.video.plain_text import show_text
 from mmreason.viz.axes import format_number
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from mmreason.training.rl.events import StepReport
+from mmreason.training.runs.events import StepReport
 from mmreason.types import UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mmreason.training.monitoring.live import LiveTable
 from mmreason.training.monitoring.run_log import RunLog
 from mmreason.training.monitoring.trackers import Setting, Trackers, check_trackers
-from mmreason.training.rl.events import StepReport
+from mmreason.training.runs.events import StepReport
 
 
 def watch_steps(

@@ -2,7 +2,7 @@
 
 A strategy knows how gradients of several processes become one, how weights are made whole to write
 and to be saved, and how the state of a run is stored. Losses are in `rl/update.py`, checkpoints in
-`rl/checkpoint.py`.
+`runs/checkpoint.py`.
 """
 
 from __future__ import annotations

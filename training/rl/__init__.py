@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmreason.training.learner.policy_model import PolicyModel
-    from mmreason.training.rl.events import METRICS, SampleToken, SampleView, StepReport
     from mmreason.training.rl.recipe import (
         BatchingSettings,
         CheckpointSettings,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
         read_recipe,
     )
     from mmreason.training.rl.trainer import NothingLearnt, TrainingStopped, export, train
+    from mmreason.training.runs.events import METRICS, SampleToken, SampleView, StepReport
 
 __all__ = [
     "METRICS",
@@ -68,10 +68,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "METRICS": "mmreason.training.rl.events",
-    "SampleToken": "mmreason.training.rl.events",
-    "SampleView": "mmreason.training.rl.events",
-    "StepReport": "mmreason.training.rl.events",
+    "METRICS": "mmreason.training.runs.events",
+    "SampleToken": "mmreason.training.runs.events",
+    "SampleView": "mmreason.training.runs.events",
+    "StepReport": "mmreason.training.runs.events",
     "BatchingSettings": "mmreason.training.rl.recipe",
     "CheckpointSettings": "mmreason.training.rl.recipe",
     "EvaluationSettings": "mmreason.training.rl.recipe",

@@ -26,9 +26,9 @@ from mmreason.training.objectives import (
 from mmreason.training.objectives.diversity import embed_bag_of_words
 from mmreason.training.parallel.processes import Gather
 from mmreason.training.rl.batches import TrainingRow
-from mmreason.training.rl.metrics import Metric
 from mmreason.training.rl.recipe import Dsdr, ObjectiveSettings, Recipe
 from mmreason.training.rollouts.types import Group, Rollout
+from mmreason.training.runs.metrics import Metric
 
 LEAST_SCALE = 1e-4
 """Scales of kinds below this are taken for it."""

@@ -1,8 +1,7 @@
-"""Which problems come when, which rows share an update, and which go through the model together.
+"""Which rows share an update, and what is known of those that go through the model together.
 
-Pure planning: problems in an order that follows from the seed, rows dealt out to updates whole
-rollouts at a time, and to micro-batches by a budget of tokens. Neither of the last two changes any
-gradient but through rounding.
+Pure planning: rows are dealt out to updates whole rollouts at a time, which changes no gradient but
+through rounding.
 """
 
 from __future__ import annotations
@@ -10,15 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from torch import Tensor
 
-from mmreason.training.learner.packing import LayoutKind, PackedInputs
+from mmreason.training.learner.packing import PackedInputs
 from mmreason.training.parallel.processes import Gather
 from mmreason.training.rl.recipe import ObjectiveSettings
-from mmreason.training.rollouts.inputs import input_signature
-from mmreason.training.rollouts.types import Prompt, Rollout, TokenSequence, stable_seed
+from mmreason.training.rollouts.types import Rollout, TokenSequence, stable_seed
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -54,26 +51,6 @@ class MicroBatch:
     reported: dict[str, Tensor] = field(default_factory=dict)
     """Log-probabilities ("logp"), entropies ("entropy") and the tokens that STAPO took out of the
     loss ("silenced"), for who looks at samples."""
-
-
-def problem_index_at(position: int, problems: int, seed: int) -> int:
-    """Index of the problem at `position` (from 0) of an endless list: every problem once an epoch,
-    in an order that follows from the seed alone. So a run that goes on sees what it would have
-    seen.
-
-    Example:
-        >>> sorted(problem_index_at(i, 4, seed=1) for i in range(4))
-        [0, 1, 2, 3]
-    """
-    epoch, index = divmod(position, problems)
-    return _epoch_order(problems, epoch, seed)[index]
-
-
-@lru_cache(maxsize=2)
-def _epoch_order(problems: int, epoch: int, seed: int) -> tuple[int, ...]:
-    order = list(range(problems))
-    random.Random(stable_seed("order", seed, epoch)).shuffle(order)
-    return tuple(order)
 
 
 def split_zero_advantage(
@@ -113,32 +90,3 @@ def split_into_updates(
         [row for key in order[bounds[i] : bounds[i + 1]] for row in by_rollout.get(key, ())]
         for i in range(updates)
     ]
-
-
-def split_into_micro_batches(
-    rows: Sequence[TrainingRow], micro_tokens: int, kind: LayoutKind = "padded"
-) -> list[list[TrainingRow]]:
-    """Rows of similar length together, up to `micro_tokens` tokens with padding. A row that is
-    longer goes alone."""
-
-    def signature(row: TrainingRow) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        # Rows with frames of other shapes have tensors that cannot be stacked.
-        return input_signature(Prompt(row.sequence.token_ids, row.sequence.media))
-
-    lengths = [len(row.sequence.token_ids) for row in rows]
-    signatures = [signature(row) for row in rows]
-    batches: list[list[int]] = []
-    tokens = 0
-    # Longest first, so that the first of a batch is what the others are padded to.
-    for i in sorted(range(len(rows)), key=lambda i: (signatures[i], -lengths[i], i)):
-        # Packed rows add up, padded ones are all as long as the first.
-        if batches and signatures[i] == signatures[batches[-1][0]]:
-            padded = lengths[batches[-1][0]] * (len(batches[-1]) + 1)
-            after = tokens + lengths[i] if kind == "packed" else padded
-            if after <= micro_tokens:
-                batches[-1].append(i)
-                tokens = after
-                continue
-        batches.append([i])
-        tokens = lengths[i]
-    return [[rows[i] for i in batch] for batch in batches]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,6 @@ __all__ = [
     "Stapo",
     "TrainedWeights",
     "find_part",
-    "iter_settings",
     "read_recipe",
 ]
 
@@ -160,15 +159,6 @@ def find_part(flat_name: str) -> SettingPlace | None:
             if flat_name in (item.name, item.metadata.get("flat_name")):
                 return SettingPlace(owner.name, kind, item.name)
     return None
-
-
-def iter_settings(recipe: Recipe) -> Iterator[tuple[str, Any]]:
-    """Name and value of all settings that move a number, those of parts among the others."""
-    for record in (recipe, *(getattr(recipe, owner.name) for owner in _PARTS)):
-        for item in fields(record):
-            rules = item.metadata
-            if rules.get("moves_numbers", True) and not rules.get("is_part"):
-                yield rules.get("flat_name") or item.name, getattr(record, item.name)
 
 
 _TOP_LEVEL = tuple(item.name for item in fields(Recipe))

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmreason.training.rl.batches import MicroBatch
-from mmreason.training.rl.events import SampleToken, SampleView
 from mmreason.training.rollouts.types import Role
+from mmreason.training.runs.events import SampleToken, SampleView
 
 MOST_TOKENS = 2_000
 """Tokens shown of a sequence; how many are missing in the middle of the prompt is said."""

@@ -28,24 +28,20 @@ from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
 from mmreason.training.parallel.strategy import build_strategy, check_processes
-from mmreason.training.rl import checkpoint
 from mmreason.training.rl.advantages import KindScales, StepAdvantages, compute_advantages
 from mmreason.training.rl.batches import MicroBatch, split_into_updates, split_zero_advantage
-from mmreason.training.rl.checkpoint import RunState
-from mmreason.training.rl.events import StepReport
-from mmreason.training.rl.metrics import (
-    Metric,
-    measure_rollouts,
-    merge_metrics,
-    peak_memory_mb,
-)
+from mmreason.training.rl.metrics import measure_rollouts
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.report_samples import samples_for_report
-from mmreason.training.rl.settings import describe_changes, describe_settings
 from mmreason.training.rl.signal import rows_have_signal, why_no_signal
 from mmreason.training.rl.step_rollouts import Progress, evaluate_held_out, sample_groups
 from mmreason.training.rl.update import Updater, UpdateResult
 from mmreason.training.rollouts.types import Group
+from mmreason.training.runs import checkpoint
+from mmreason.training.runs.checkpoint import RunState
+from mmreason.training.runs.events import StepReport
+from mmreason.training.runs.metrics import Metric, merge_metrics, peak_memory_mb
+from mmreason.training.runs.settings import describe_changes, describe_settings
 from mmreason.types import UsageError
 
 _LIBRARIES = ("mmreason", "torch", "transformers", "accelerate")

@@ -10,10 +10,10 @@ from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import Sampler
 from mmreason.training.parallel.processes import sum_over_processes
 from mmreason.training.rl.advantages import group_has_signal
-from mmreason.training.rl.batches import problem_index_at
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rollouts.episode import Codec, Task
 from mmreason.training.rollouts.types import Group
+from mmreason.training.runs.batches import problem_index_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,10 +13,10 @@ from accelerate import Accelerator
 
 from mmreason.report.text import format_count
 from mmreason.training.parallel.processes import any_process
-from mmreason.training.rl.checkpoint import find_newest, find_step
-from mmreason.training.rl.events import StepReport
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.run import TrainingRun
+from mmreason.training.runs.checkpoint import find_newest, find_step
+from mmreason.training.runs.events import StepReport
 from mmreason.types import UsageError
 
 

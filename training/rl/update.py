@@ -37,10 +37,11 @@ from mmreason.training.objectives import (
 )
 from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
 from mmreason.training.parallel.strategy import Strategy
-from mmreason.training.rl.batches import MicroBatch, TrainingRow, split_into_micro_batches
-from mmreason.training.rl.metrics import Metric
+from mmreason.training.rl.batches import MicroBatch, TrainingRow
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.update_metrics import MetricAccumulator
+from mmreason.training.runs.batches import split_into_micro_batches
+from mmreason.training.runs.metrics import Metric
 
 _ESTIMATORS = {"k1": k1, "k2": k2, "k3": k3, "k3r": k3r}
 _CORRECTIONS = {"tis": truncated_weight, "mis": masked_weight, "icepop": icepop_weight}

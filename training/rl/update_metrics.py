@@ -22,7 +22,7 @@ from mmreason.training.objectives import (
 )
 from mmreason.training.objectives.ratios import token_ratio
 from mmreason.training.rl.batches import MicroBatch
-from mmreason.training.rl.metrics import Metric, merge_metrics
+from mmreason.training.runs.metrics import Metric, merge_metrics
 
 DEFAULT_CLIP = 0.2
 """What `objectives.clipped` clips at where the recipe does not say."""

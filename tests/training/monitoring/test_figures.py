@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmreason.training.monitoring.figures import group_figures
-from mmreason.training.rl.events import METRICS
+from mmreason.training.runs.events import METRICS
 
 
 def test_every_figure_stands_in_one_panel() -> None:

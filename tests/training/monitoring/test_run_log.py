@@ -18,8 +18,8 @@ from mmreason.json_lines import JsonLine, JsonLineError
 from mmreason.training.monitoring import Run, RunLog
 from mmreason.training.monitoring.rows import parse_sample, parse_step, read_rows
 from mmreason.training.monitoring.run_log import METRICS_FILE, SAMPLES_FILE
-from mmreason.training.rl.events import SampleToken, StepReport
 from mmreason.training.rollouts.types import Role
+from mmreason.training.runs.events import SampleToken, StepReport
 from mmreason.types import UsageError
 from tests.fakes.made_up_runs import reports
 

@@ -16,7 +16,7 @@ from mmreason.training.monitoring import Run, RunLog
 from mmreason.training.monitoring.compare import Comparison
 from mmreason.training.monitoring.figures import group_figures
 from mmreason.training.monitoring.page import render_run_fragment, render_run_page
-from mmreason.training.rl.events import SampleToken, SampleView, StepReport
+from mmreason.training.runs.events import SampleToken, SampleView, StepReport
 from mmreason.types import UsageError
 from tests.fakes.made_up_runs import reports
 from tests.report.parsed_page import ParsedPage

@@ -15,7 +15,7 @@ from mmreason.training.monitoring.live import LiveTable, draw_sparkline, format_
 from mmreason.training.monitoring.runs import Run
 from mmreason.training.monitoring.trackers import Trackers, check_trackers
 from mmreason.training.monitoring.watch import watch_steps
-from mmreason.training.rl.events import StepReport
+from mmreason.training.runs.events import StepReport
 from mmreason.types import UsageError
 from tests.fakes.made_up_runs import reports
 

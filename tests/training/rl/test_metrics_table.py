@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from mmreason.training.monitoring.figures import group_figures
-from mmreason.training.rl.events import METRICS
+from mmreason.training.runs.events import METRICS
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "training.md"

@@ -14,7 +14,7 @@ import pytest
 from mmreason.training.monitoring.run_log import RunLog
 from mmreason.training.objectives import PUBLISHED, count, policy_loss
 from mmreason.training.rl import StepReport, read_recipe, train
-from mmreason.training.rl.settings import describe_settings
+from mmreason.training.runs.settings import describe_settings
 from tests.fakes import rl_runs, tiny_rl, token_batches
 
 SHIPPED = Path(__file__).parents[3] / "training" / "nano" / "reinforced.py"

@@ -135,7 +135,7 @@ def test_identity_48_the_sample_that_is_named_is_the_one(tmp_path: Path):
 
 
 def order(given: Recipe) -> list[int]:
-    from mmreason.training.rl.batches import problem_index_at
+    from mmreason.training.runs.batches import problem_index_at
 
     count = given.sampling.problems_per_step
     return [problem_index_at(i, len(given.task), given.seed) for i in range(count)]

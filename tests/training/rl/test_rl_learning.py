@@ -13,7 +13,7 @@ import torch
 from mmreason.training.objectives import PUBLISHED
 from mmreason.training.rewards import Combination, Component, Trajectory, Truth
 from mmreason.training.rl import Dsdr, Kl, Lora, Overlong, Recipe, Stapo, StepReport, train
-from mmreason.training.rl.events import METRICS
+from mmreason.training.runs.events import METRICS
 from tests.fakes import rl_runs, tiny_rl
 
 

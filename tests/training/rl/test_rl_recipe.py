@@ -15,8 +15,8 @@ import pytest
 from mmreason.training.learner.adapters import select_trained_weights
 from mmreason.training.objectives import PUBLISHED, Objective
 from mmreason.training.rl import Dsdr, Kl, Lora, PolicyModel, Recipe, Stapo, read_recipe, train
-from mmreason.training.rl.recipe import find_part, iter_settings
-from mmreason.training.rl.settings import digest_settings
+from mmreason.training.rl.recipe import find_part
+from mmreason.training.runs.settings import digest_settings, iter_settings
 from mmreason.types import UsageError
 from tests.fakes import rl_runs, tiny_rl
 
@@ -170,8 +170,7 @@ def test_a_recipe_file_must_be_there(tmp_path, path):
 GOOD = """
 from pathlib import Path
 from mmreason.training import rl
-from mmreason.training.rl.recipe import find_part, iter_settings
-from mmreason.training.rl.settings import digest_settings
+from mmreason.training.runs.settings import digest_settings
 from tests.fakes import tiny_rl
 
 def model():

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmreason.training.rl import checkpoint, train
+from mmreason.training.runs import checkpoint, train
 from tests.fakes import rl_runs, tiny_rl
 
 ROOT = Path(__file__).parents[3]

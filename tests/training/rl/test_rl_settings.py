@@ -17,8 +17,8 @@ import torch
 from mmreason.models.base import ClipRecipe
 from mmreason.training.rewards import Combination, Component, Truth, correct
 from mmreason.training.rl import Recipe, read_recipe, train
-from mmreason.training.rl.settings import describe_changes, describe_settings, digest_settings
 from mmreason.training.rollouts.types import Problem
+from mmreason.training.runs.settings import describe_changes, describe_settings, digest_settings
 from mmreason.training.tasks.mixture import Mixture
 from mmreason.training.tasks.videos import video_questions
 from mmreason.types import UsageError

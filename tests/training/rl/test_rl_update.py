@@ -26,12 +26,12 @@ from mmreason.training.rl import (
 from mmreason.training.rl.advantages import KindScales, compute_advantages
 from mmreason.training.rl.batches import (
     TrainingRow,
-    split_into_micro_batches,
     split_into_updates,
     split_zero_advantage,
 )
 from mmreason.training.rl.update import Updater
 from mmreason.training.rollouts.types import Group, stable_seed
+from mmreason.training.runs.batches import split_into_micro_batches
 from tests.fakes import rl_runs, tiny_rl
 
 HOW = Sampling(samples=4, temperature=1.0, seed=1, step=0)

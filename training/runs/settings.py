@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmreason.training.rl.recipe import Recipe, iter_settings
 
 _BY_NAME = ("model", "sampler")
 _PROBLEMS_LIMIT = 10_000
@@ -37,7 +36,18 @@ _THIRD_PARTY = tuple(
 )
 
 
-def describe_settings(recipe: Recipe) -> dict[str, str]:
+def iter_settings(recipe: Any) -> Iterator[tuple[str, Any]]:
+    """Name and value of all settings of a recipe that move a number, those of its parts among the
+    others."""
+    parts = [item for item in fields(recipe) if item.metadata.get("is_part")]
+    for record in (recipe, *(getattr(recipe, owner.name) for owner in parts)):
+        for item in fields(record):
+            rules = item.metadata
+            if rules.get("moves_numbers", True) and not rules.get("is_part"):
+                yield rules.get("flat_name") or item.name, getattr(record, item.name)
+
+
+def describe_settings(recipe: Any) -> dict[str, str]:
     """Name -> value, of tasks one a part (`task.problems`, `task.reward`). The same in every
     process."""
     # Bytecode, which stands for functions below, is another in each version.
@@ -53,7 +63,7 @@ def describe_settings(recipe: Recipe) -> dict[str, str]:
     return settings
 
 
-def digest_settings(recipe: Recipe) -> str:
+def digest_settings(recipe: Any) -> str:
     """Identifies all of that."""
     return hashlib.sha256(repr(sorted(describe_settings(recipe).items())).encode()).hexdigest()
 
