@@ -33,11 +33,15 @@ class ChatCodec:
 
     def encode_prompt(self, conversation: Conversation) -> Prompt:
         """See `Codec`. UsageError for a processor whose tensors cannot be batched here."""
-        is_text = not _has_frames(conversation)
+        return self.encode_conversation(conversation, ask=True)
+
+    def encode_conversation(self, conversation: Conversation, *, ask: bool) -> Prompt:
+        """See `Codec`. UsageError for a processor whose tensors cannot be batched here."""
+        is_text = ask and not _has_frames(conversation)
         # Rollouts of one question begin one after the other, and alike.
         if is_text and self._last is not None and tuple(conversation) == self._last[0]:
             return self._last[1]
-        inputs = self._chat.prepare([conversation])
+        inputs = self._chat.prepare([conversation], ask=ask)
         ids = tuple(inputs["input_ids"][0].tolist())
         types = {name: inputs[name] for name in _TOKEN_TYPES if name in inputs}
         tensors = {n: inputs[n] for n in inputs if n not in _MADE_PER_BATCH and n not in types}
@@ -98,6 +102,15 @@ class TextCodec:
 
     def __init__(self, tokenizer: Any):
         self._tokenizer = tokenizer
+
+    def encode_conversation(self, conversation: Conversation, *, ask: bool) -> Prompt:
+        """See `Codec`. There is no sign that asks for an answer."""
+        ids: list[int] = []
+        for message in conversation:
+            ids += self._encode(_message_text(message))
+            if message.role == "assistant":
+                ids.append(self._tokenizer.eos_token_id)
+        return Prompt(tuple(ids))
 
     def encode_prompt(self, conversation: Conversation) -> Prompt:
         """See `Codec`."""

@@ -42,6 +42,11 @@ class Codec(Protocol):
         """What the model reads before its next turn. Raises UsageError for what it cannot."""
         ...
 
+    def encode_conversation(self, conversation: Conversation, *, ask: bool) -> Prompt:
+        """The tokens of a conversation as it stands, its answers with their end tokens; with `ask`
+        up to where the model is to write. Raises UsageError for what it cannot."""
+        ...
+
     def continue_prompt(
         self,
         prompt: Prompt,
