@@ -19,19 +19,18 @@ from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.parallel.strategy import OptimiserSettings
 from mmreason.training.rl.recipe_parts import (
     BatchingSettings,
-    CheckpointSettings,
     Correction,
     Dsdr,
     EvaluationSettings,
     Kl,
     ObjectiveSettings,
     Overlong,
-    ReportSettings,
     SamplingSettings,
     Stapo,
     check_task,
 )
 from mmreason.training.rollouts.episode import Task
+from mmreason.training.runs.recipe_parts import CheckpointSettings, ReportSettings
 from mmreason.types import UsageError
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from mmreason.training.checked_settings import NAMES, NUMBER, WHOLE, Kind, check_settings, setting
+from mmreason.training.checked_settings import NUMBER, WHOLE, Kind, check_settings, setting
 from mmreason.training.generation.sampler import Sampler
 from mmreason.training.learner.logprobs import Precision
 from mmreason.training.learner.packing import LayoutKind
@@ -214,24 +214,6 @@ class BatchingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointSettings:
-    """When the state of a run is saved.
-
-    Example:
-        >>> CheckpointSettings(every=25).keep
-        2
-    """
-
-    every: int = setting(10, least=1, moves_numbers=False, flat_name="checkpoint_every")
-    """Steps."""
-    keep: int = setting(2, least=1, moves_numbers=False)
-    """Newest checkpoints that are kept."""
-
-    def __post_init__(self) -> None:
-        check_settings(self, "checkpoints")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSettings:
     """Whether and when held-out problems are answered.
 
@@ -256,24 +238,6 @@ class EvaluationSettings:
             raise UsageError("recipe: evaluation.every needs held_out problems")
         if self.patience and not self.every:
             raise UsageError("recipe: evaluation.patience needs every")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportSettings:
-    """What the log of a run shows, and where else it goes.
-
-    Example:
-        >>> ReportSettings(trackers=("tensorboard",)).samples
-        4
-    """
-
-    samples: int = setting(4, least=0, moves_numbers=False, flat_name="show_samples")
-    """Rollouts in each report."""
-    trackers: tuple[str, ...] = setting((), kind=NAMES, moves_numbers=False)
-    """Of accelerate: "tensorboard", "trackio", "wandb"."""
-
-    def __post_init__(self) -> None:
-        check_settings(self, "report")
 
 
 def check_task(name: str, task: object) -> None:
