@@ -35,7 +35,7 @@ class DataSettings:
         'refuse'
     """
 
-    train: str | Path | tuple[str | Path, ...] = setting("", kind=_FILES)
+    train: str | Path | tuple[str | Path, ...] | None = setting(None, kind=_FILES)
     """Files in any dialect of docs/own_data.md."""
     held_out: str | Path | tuple[str | Path, ...] | None = setting(None, kind=_FILES)
     """Rows that are evaluated and never trained on."""

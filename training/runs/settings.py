@@ -43,7 +43,9 @@ def iter_settings(recipe: Any) -> Iterator[tuple[str, Any]]:
     for record in (recipe, *(getattr(recipe, owner.name) for owner in parts)):
         for item in fields(record):
             rules = item.metadata
-            if rules.get("moves_numbers", True) and not rules.get("is_part"):
+            if not rules.get("moves_numbers", True) or rules.get("is_part"):
+                continue
+            if not (rules.get("came_later") and getattr(record, item.name) == _default_of(item)):
                 yield rules.get("flat_name") or item.name, getattr(record, item.name)
 
 
