@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from accelerate import Accelerator
 
 from mmreason.report.text import format_count
+from mmreason.training.data.dialects.detect import read_samples
 from mmreason.training.data.sample import Sample
+from mmreason.training.data.settings import Files
 from mmreason.training.parallel.processes import any_process
 from mmreason.training.runs.events import StepReport
 from mmreason.training.runs.stopped import NothingLearnt, TrainingStopped
@@ -68,6 +70,12 @@ def train_sft(
 def load_samples(recipe: SftRecipe) -> tuple[Sequence[Sample], Sequence[Sample]]:
     """The rows that are learnt, and those that are held out. UsageError where one cannot be read
     and `data.bad_rows` says to refuse it."""
-    samples = recipe.samples or ()
-    held_out = recipe.held_out_samples or ()
-    return samples, held_out
+    data = recipe.data
+
+    def read(files: Files | None, given: Sequence[Sample] | None) -> Sequence[Sample]:
+        if given is not None or files is None:
+            return given or ()
+        read = read_samples(files, media_root=data.media_root, bad_rows=data.bad_rows)
+        return read.samples
+
+    return read(data.train, recipe.samples), read(data.held_out, recipe.held_out_samples)
