@@ -33,12 +33,13 @@ from mmreason.training.rl.metrics import measure_rollouts
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.report_samples import samples_for_report
 from mmreason.training.rl.signal import rows_have_signal, why_no_signal
-from mmreason.training.rl.step_rollouts import Progress, evaluate_held_out, sample_groups
+from mmreason.training.rl.step_rollouts import Progress, sample_groups
 from mmreason.training.rl.update import Updater, UpdateResult
 from mmreason.training.rollouts.types import Group
 from mmreason.training.runs import checkpoint
 from mmreason.training.runs.checkpoint import RunState
 from mmreason.training.runs.events import StepReport
+from mmreason.training.runs.held_out import evaluate_held_out
 from mmreason.training.runs.metrics import Metric, merge_metrics, peak_memory_mb
 from mmreason.training.runs.settings import describe_changes, describe_settings
 from mmreason.training.runs.versions import library_versions

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 
-
 _BY_NAME = ("model", "sampler")
 _PROBLEMS_LIMIT = 10_000
 """Problems looked at of a task that is no dataclass."""

@@ -19,6 +19,7 @@ from mmreason.models.base import ClipRecipe
 from mmreason.models.hf_settings import is_small, limit_threads
 from mmreason.training.data.conversation import adapt_clip
 from mmreason.training.data.sample import RowFault, Sample
+from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.learner.adapters import note_lost_precision, select_trained_weights
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
@@ -28,12 +29,14 @@ from mmreason.training.runs import checkpoint
 from mmreason.training.runs.batches import problem_index_at
 from mmreason.training.runs.checkpoint import RunState
 from mmreason.training.runs.events import StepReport
+from mmreason.training.runs.held_out import evaluate_held_out
 from mmreason.training.runs.metrics import Metric, merge_metrics, peak_memory_mb
 from mmreason.training.runs.settings import describe_changes, describe_settings
 from mmreason.training.runs.versions import library_versions
 from mmreason.training.sft.recipe import LOWER_IS_BETTER, SftRecipe
 from mmreason.training.sft.rows import RowEncoder, SftRow
 from mmreason.training.sft.update import SftUpdater, SftUpdateResult
+from mmreason.training.tasks.samples import sample_questions
 from mmreason.types import UsageError
 
 _TEXT_CLIP = ClipRecipe(frames=8, leaf_s=8.0)
@@ -75,9 +78,18 @@ class SftRun:
         )
         self._updater = SftUpdater(recipe, self._strategy, self.policy.pad_id)
         clip = self.policy.chat.clip if self.policy.chat is not None else _TEXT_CLIP
+        data = recipe.data
+        self._clip = adapt_clip(clip, frames=data.frames, longest_px=data.longest_px)
+        self._sampler = LocalSampler(
+            model,
+            self.policy.tokenizer,
+            end_ids=self.policy.end_ids,
+            pad_id=self.policy.pad_id,
+            batch_tokens=batching.micro_tokens,
+        )
         self._encoder = RowEncoder(
             self.policy,
-            adapt_clip(clip, frames=recipe.data.frames, longest_px=recipe.data.longest_px),
+            self._clip,
             system_prompt=recipe.data.system_prompt,
             longest_tokens=batching.longest_tokens or _context_tokens(model),
             needs_pairs=recipe.objective.formula == "dpo",
@@ -93,6 +105,7 @@ class SftRun:
         # One row ahead of the model: its media are read while the model is at work.
         self._reader = ThreadPoolExecutor(max_workers=1)
         self._ahead: tuple[int, Future[list[tuple[SftRow, ...] | RowFault]]] | None = None
+        self._first: dict[str, float] = {}
 
     @property
     def is_failing(self) -> bool:
@@ -109,6 +122,9 @@ class SftRun:
         """Go on from the newest checkpoint, or begin anew."""
         newest = checkpoint.find_newest(self.recipe.out)
         if newest is None:
+            # What the model was before is told with the first step.
+            before = self.evaluate()
+            self._first = {name.replace("eval/", "start/", 1): v for name, v in before.items()}
             return
         # Checked whether or not it goes on: a folder never holds two runs.
         if not resume:
@@ -154,7 +170,8 @@ class SftRun:
         tokens_all = sum_over_processes(self.accelerator, [float(tokens)])[0]
         local = [result.metrics, {"rows/left_out": Metric.sum(len(faults))}]
         merged = merge_metrics(gather_values(self.accelerator, local))
-        metrics = {name: metric.value for name, metric in merged.items()} | held_out
+        metrics = {name: metric.value for name, metric in merged.items()} | held_out | self._first
+        self._first = {}
         metrics |= {
             "optimiser/learning_rate": float(self._strategy.optimiser.param_groups[0]["lr"]),
             "optimiser/skipped": float(self.state.skipped),
@@ -196,7 +213,24 @@ class SftRun:
         }
         if "dpo/preferred" in merged:
             renamed["eval/preferred"] = merged["dpo/preferred"].value
-        return renamed
+        return renamed | self._answer_held_out()
+
+    def _answer_held_out(self) -> dict[str, float]:
+        """`eval/correct` over those of the held-out rows whose right answer is known."""
+        evaluation, policy = self.recipe.evaluation, self.policy
+        asked = [sample for sample in self.held_out[: evaluation.rows] if sample.truth.is_known]
+        if not evaluation.generate or not asked:
+            return {}
+        task = sample_questions(
+            asked,
+            self._clip,
+            system_prompt=self.recipe.data.system_prompt,
+            max_new_tokens=evaluation.answer_tokens,
+        )
+        with self._strategy.unsharded():
+            return evaluate_held_out(
+                task, policy.codec, self._sampler, self.accelerator, problems=len(asked)
+            )
 
     def save_checkpoint(self, *, is_required: bool) -> None:
         """Write a checkpoint where one is due. One that cannot be written is told in the next
