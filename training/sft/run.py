@@ -77,9 +77,6 @@ class SftRun:
             pad_id=self.policy.pad_id,
         )
         self._updater = SftUpdater(recipe, self._strategy, self.policy.pad_id)
-        clip = self.policy.chat.clip if self.policy.chat is not None else _TEXT_CLIP
-        data = recipe.data
-        self._clip = adapt_clip(clip, frames=data.frames, longest_px=data.longest_px)
         self._sampler = LocalSampler(
             model,
             self.policy.tokenizer,
@@ -87,13 +84,7 @@ class SftRun:
             pad_id=self.policy.pad_id,
             batch_tokens=batching.micro_tokens,
         )
-        self._encoder = RowEncoder(
-            self.policy,
-            self._clip,
-            system_prompt=recipe.data.system_prompt,
-            longest_tokens=batching.longest_tokens or _context_tokens(model),
-            needs_pairs=recipe.objective.formula == "dpo",
-        )
+        self._encoder, self._clip = make_encoder(recipe, self.policy)
         self.state = RunState.beginning(
             self.policy.fingerprint,
             describe_settings(replace(recipe, samples=None, held_out_samples=None))
@@ -343,6 +334,21 @@ class SftRun:
 
     def _limit_threads(self) -> contextlib.AbstractContextManager[None]:
         return limit_threads(1 if self._is_small else torch.get_num_threads())
+
+
+def make_encoder(recipe: SftRecipe, policy: PolicyModel) -> tuple[RowEncoder, ClipRecipe]:
+    """What makes rows of the recipe's samples for this model, and how it watches their clips."""
+    data = recipe.data
+    clip = policy.chat.clip if policy.chat is not None else _TEXT_CLIP
+    clip = adapt_clip(clip, frames=data.frames, longest_px=data.longest_px)
+    encoder = RowEncoder(
+        policy,
+        clip,
+        system_prompt=data.system_prompt,
+        longest_tokens=recipe.batching.longest_tokens or _context_tokens(policy.model),
+        needs_pairs=recipe.objective.formula == "dpo",
+    )
+    return encoder, clip
 
 
 def _context_tokens(model: Any) -> int:
