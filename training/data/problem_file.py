@@ -165,8 +165,8 @@ def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
 
 
 def truth_from_row(row: Mapping[str, Any]) -> Truth:
-    """The truth in the fields of `truth_to_row`; other fields are passed over. UsageError (one line)
-    for fields of another type, and for truths that contradict each other.
+    """The truth in the fields of `truth_to_row`; other fields are passed over. UsageError (one
+    line) for fields of another type, and for truths that contradict each other.
 
     Example:
         >>> truth_from_row({"options": ["red", "blue"], "choice": "B"}).choice

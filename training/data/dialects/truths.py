@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -113,6 +114,8 @@ def _as_list(answer: Any) -> list[Any]:
         raise BadRow(
             f"an answer must be a text, a number or a list of them, found {describe(answer)}"
         )
+    if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+        raise BadRow(f"an answer must be a finite number, found {values}")
     return values
 
 

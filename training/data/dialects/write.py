@@ -45,8 +45,8 @@ ENDINGS: Mapping[Dialect, tuple[str, ...]] = {
     Dialect.ONETHINKER: (_JSON, _LINES, _PARQUET),
     Dialect.TRL: (_LINES, _PARQUET),
 }
-"""The dialects that are written, and the endings of files that their programs read; the first is the
-usual one."""
+"""The dialects that are written, and the endings of files that their programs read; the first is
+the usual one."""
 _WITH_OBJECT = (Dialect.PROBLEMS, Dialect.LLAVA, Dialect.TWO_U1)
 """Their programs parse JSON row by row; all others load tables, in which a column has one type, so
 that our own key is a text there."""
