@@ -62,13 +62,16 @@ def setting(
     choices: tuple[object, ...] = (),
     moves_numbers: bool = True,
     flat_name: str = "",
+    came_later: bool = False,
 ) -> Value:
     """A field of a part of a recipe.
 
     `kind` is needed where the default does not say it; a class stands for its objects. None is
     right where it is the default. A run may go on with another value where the setting does not
     move any number of it (how far, where to, how often to save, how much to show). `flat_name` is
-    what checkpoints and logs call the setting, where that is not the name of the field.
+    what checkpoints and logs call the setting, where that is not the name of the field. A
+    setting that came later is no part of what a run is known by while it has its default: older
+    runs go on.
     """
     metadata = {
         "kind": kind or _BY_TYPE.get(type(default)),
@@ -78,6 +81,7 @@ def setting(
         "choices": choices,
         "moves_numbers": moves_numbers,
         "flat_name": flat_name,
+        "came_later": came_later,
     }
     return field(default=default, metadata=metadata)
 

@@ -8,10 +8,11 @@ and to be saved, and how the state of a run is stored. Losses are in `rl/update.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from accelerate import Accelerator, DistributedType
@@ -26,6 +27,8 @@ from mmreason.training.parallel.fsdp import build_sharded
 from mmreason.training.parallel.processes import insist_on_steps, sum_gradients
 from mmreason.types import UsageError
 
+Schedule = Literal["constant", "cosine", "wsd"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserSettings:
@@ -39,6 +42,11 @@ class OptimiserSettings:
     learning_rate: float = setting(1e-6, above=0)
     warmup_updates: int = setting(10, least=0)
     """Over these the rate rises in a line."""
+    schedule: Schedule = setting("constant", choices=get_args(Schedule), came_later=True)
+    """After that: as it is; down to 0 along a cosine; or as it is and down in a line over the last
+    `decay_share` (warmup-stable-decay)."""
+    decay_share: float = setting(0.2, above=0, below=1, came_later=True)
+    """Of "wsd": the share of all updates in which the rate falls."""
     weight_decay: float = setting(0.0)
     betas: tuple[float, float] = setting((0.9, 0.999), kind=BETAS)
     max_gradient_norm: float = setting(1.0)
@@ -47,6 +55,26 @@ class OptimiserSettings:
 
     def __post_init__(self) -> None:
         check_settings(self, "optimiser")
+
+
+def learning_rate_at(settings: OptimiserSettings, update: int, updates: int) -> float:
+    """The rate of update `update` (from 0) of `updates`.
+
+    Example:
+        >>> settings = OptimiserSettings(learning_rate=1.0, warmup_updates=2, schedule="cosine")
+        >>> [round(learning_rate_at(settings, update, 6), 2) for update in range(6)]
+        [0.5, 1.0, 1.0, 0.85, 0.5, 0.15]
+    """
+    warmup = settings.warmup_updates
+    if update + 1 < warmup:
+        return settings.learning_rate * (update + 1) / warmup
+    if settings.schedule == "cosine":
+        done = max(0.0, (update - warmup) / max(1, updates - warmup))
+        return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    if settings.schedule == "wsd":
+        decay = max(1, round(settings.decay_share * updates))
+        return settings.learning_rate * min(1.0, max(0.0, (updates - update) / decay))
+    return settings.learning_rate
 
 
 class Strategy(Protocol):

@@ -122,6 +122,12 @@ class Truth:
     )
     """Further fields of the row as JSON values, for rewards of one's own."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether an answer can be judged: by words, option, number, times or places."""
+        known = (self.answer, self.choice, self.number, self.spans, self.boxes, self.tube)
+        return any(value is not None for value in known)
+
     def __post_init__(self) -> None:
         if self.answers and self.answer != self.answers[0]:
             raise UsageError(f"answer must be the first of answers, got {self.answer!r:.60}")

@@ -7,7 +7,6 @@ run as such. `trainer.py` does what it says, each of its modules its own part.
 from __future__ import annotations
 
 import os
-import runpy
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -30,6 +29,7 @@ from mmreason.training.rl.recipe_parts import (
     check_task,
 )
 from mmreason.training.rollouts.episode import Task
+from mmreason.training.runs.recipe_file import read_recipe_file
 from mmreason.training.runs.recipe_parts import CheckpointSettings, ReportSettings
 from mmreason.types import UsageError
 
@@ -165,16 +165,5 @@ _PARTS = tuple(item for item in fields(Recipe) if item.default_factory is not MI
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The `recipe` that a Python file sets. UsageError where it cannot be run or sets none."""
-    if not path.is_file():
-        raise UsageError(f"{path}: there is no such recipe file")
-    try:
-        recipe = runpy.run_path(str(path)).get("recipe")
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
-    except Exception as error:
-        line = " ".join(str(error).split())
-        raise UsageError(f"{path}: raised {type(error).__name__}: {line}") from error
-    if not isinstance(recipe, Recipe):
-        raise UsageError(f"{path}: sets no `recipe = mmreason.training.rl.Recipe(...)`")
-    return recipe
+    """The recipe of a file (`runs/recipe_file.py`). UsageError where it cannot be read."""
+    return read_recipe_file(path, Recipe)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +26,25 @@ from mmreason.training.learner.logprobs import ReferenceModel
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
-from mmreason.training.parallel.strategy import build_strategy, check_processes
+from mmreason.training.parallel.strategy import build_strategy, check_processes, learning_rate_at
 from mmreason.training.rl.advantages import KindScales, StepAdvantages, compute_advantages
 from mmreason.training.rl.batches import MicroBatch, split_into_updates, split_zero_advantage
 from mmreason.training.rl.metrics import measure_rollouts
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.report_samples import samples_for_report
 from mmreason.training.rl.signal import rows_have_signal, why_no_signal
-from mmreason.training.rl.step_rollouts import Progress, evaluate_held_out, sample_groups
+from mmreason.training.rl.step_rollouts import Progress, sample_groups
 from mmreason.training.rl.update import Updater, UpdateResult
 from mmreason.training.rollouts.types import Group
 from mmreason.training.runs import checkpoint
 from mmreason.training.runs.checkpoint import RunState
 from mmreason.training.runs.events import StepReport
+from mmreason.training.runs.held_out import evaluate_held_out
 from mmreason.training.runs.metrics import Metric, merge_metrics, peak_memory_mb
 from mmreason.training.runs.settings import describe_changes, describe_settings
+from mmreason.training.runs.versions import library_versions
 from mmreason.types import UsageError
 
-_LIBRARIES = ("mmreason", "torch", "transformers", "accelerate")
 MOST_GAP_NATS = 0.05
 """Mean difference of log-probabilities of sampler and trainer from which a run says so."""
 
@@ -79,7 +79,7 @@ class TrainingRun:
         self._judged_sampler = self._sampler if is_current else self._make_local_sampler()
         self._scales = KindScales()
         self.state = RunState.beginning(
-            self.policy.fingerprint, describe_settings(recipe), _library_versions()
+            self.policy.fingerprint, describe_settings(recipe), library_versions()
         )
         self._has_noted_gap = False
         self._notes: tuple[str, ...] = ()
@@ -317,9 +317,10 @@ class TrainingRun:
 
     def _set_learning_rate(self) -> None:
         # By updates made, not by steps: a skipped update does not warm.
-        warmed = min(1.0, (self.state.updates + 1) / max(1, self.recipe.optimiser.warmup_updates))
+        updates = self.recipe.steps * self.recipe.batching.updates
+        rate = learning_rate_at(self.recipe.optimiser, self.state.updates, updates)
         for group in self._strategy.optimiser.param_groups:
-            group["lr"] = self.recipe.optimiser.learning_rate * warmed
+            group["lr"] = rate
 
     def _count_update(self, result: UpdateResult) -> None:
         state = self.state
@@ -419,7 +420,3 @@ class TrainingRun:
                     label = f"{group.problem.id}#{rollout.sample}"
                     warnings.append(f"reward {name} of {label} left out: {fault}")
         return self._gather(warnings)
-
-
-def _library_versions() -> dict[str, str]:
-    return {name: version(name) for name in _LIBRARIES}

@@ -17,16 +17,8 @@ from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.run import TrainingRun
 from mmreason.training.runs.checkpoint import find_newest, find_step
 from mmreason.training.runs.events import StepReport
+from mmreason.training.runs.stopped import NothingLearnt, TrainingStopped
 from mmreason.types import UsageError
-
-
-class TrainingStopped(RuntimeError):
-    """Updates were skipped too often in a row, or the whole run taught nothing (`NothingLearnt`).
-    The state is saved."""
-
-
-class NothingLearnt(TrainingStopped):
-    """No step of the run moved the weights by what was earned."""
 
 
 def train(

@@ -127,5 +127,16 @@ METRICS: Mapping[str, str] = {
     "memory/peak_mb": "peak memory of the process or the device so far, MB",
     "eval/correct": "share of right answers on held-out problems, greedy",
     "eval/reward": "mean reward on them",
+    "loss/mean": "mean negative log-probability of a learnt token, nats; of DPO a pair's loss",
+    "loss/channel/NAME": "the same over the rows of one channel",
+    "eval/loss": "the same on held-out rows",
+    "eval/channel/NAME": "the same over the held-out rows of one channel",
+    "eval/preferred": "share of held-out pairs whose better answer gained on the worse one",
+    "start/NAME": "a held-out figure before the first step",
+    "dpo/preferred": "share of pairs whose better answer has gained on the worse one",
+    "dpo/margin": "mean lead of better answers over the reference's, times beta, nats",
+    "rows/left_out": "rows of the step that could not be used",
+    "progress/epochs": "how often every row has come by",
+    "speed/read_s": "seconds waiting for rows: media opened, tokens laid out",
 }
 """Every figure that a step may have, with what it is."""

@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 
-
 _BY_NAME = ("model", "sampler")
 _PROBLEMS_LIMIT = 10_000
 """Problems looked at of a task that is no dataclass."""
@@ -43,7 +42,9 @@ def iter_settings(recipe: Any) -> Iterator[tuple[str, Any]]:
     for record in (recipe, *(getattr(recipe, owner.name) for owner in parts)):
         for item in fields(record):
             rules = item.metadata
-            if rules.get("moves_numbers", True) and not rules.get("is_part"):
+            if not rules.get("moves_numbers", True) or rules.get("is_part"):
+                continue
+            if not (rules.get("came_later") and getattr(record, item.name) == _default_of(item)):
                 yield rules.get("flat_name") or item.name, getattr(record, item.name)
 
 

@@ -142,7 +142,7 @@ def test_what_is_frozen_must_be_there_and_leave_something(change, message):
 
 
 FILES = {
-    "": "sets no `recipe = mmreason.training.rl.Recipe(...)`",
+    "": "sets no `recipe = Recipe(...)`",
     "recipe = 3": "sets no `recipe",
     "recipe = (": "raised SyntaxError",
     "import nothing_of_the_kind": "raised ModuleNotFoundError: No module named",

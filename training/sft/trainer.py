@@ -1,0 +1,81 @@
+"""Do a supervised run.
+
+`train_sft` is an iterator, so that whoever watches decides what to show and when to stop. What a
+step does is in `run.py`, showing is in `mmreason.training.monitoring`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from accelerate import Accelerator
+
+from mmreason.report.text import format_count
+from mmreason.training.data.dialects.detect import read_samples
+from mmreason.training.data.sample import Sample
+from mmreason.training.data.settings import Files
+from mmreason.training.parallel.processes import any_process
+from mmreason.training.runs.events import StepReport
+from mmreason.training.runs.stopped import NothingLearnt, TrainingStopped
+from mmreason.training.sft.recipe import SftRecipe
+from mmreason.training.sft.run import SftRun
+
+
+def train_sft(
+    recipe: SftRecipe,
+    *,
+    resume: bool = True,
+    should_stop: Callable[[], bool] = lambda: False,
+    accelerator: Accelerator | None = None,
+) -> Iterator[StepReport]:
+    """Do the run and yield after every step. `should_stop` is asked after each; with true the state
+    is saved and the run ends. The model is written to `out/model` in the end, the best one on
+    held-out rows to `out/best`; neither before a step has moved the weights.
+
+    Raises UsageError where rows cannot be used and where `out` holds a run of another recipe or
+    model, TrainingStopped after too many skipped updates, NothingLearnt at the end of a run in
+    which no step moved the weights.
+
+    Example::
+
+        for report in train_sft(recipe):
+            print(report.step, report.metrics["loss/mean"])
+    """
+    accelerator = accelerator or Accelerator(mixed_precision=recipe.batching.precision)
+    samples, held_out = load_samples(recipe)
+    run = SftRun(recipe, accelerator, samples, held_out)
+    run.begin(resume)
+    while run.state.step < run.steps:
+        # Told before it is saved: who keeps a log then has every step that a checkpoint counts.
+        yield run.advance()
+        stop = any_process(run.accelerator, should_stop()) or run.is_done
+        is_last = run.state.step == run.steps
+        run.save_checkpoint(is_required=stop or is_last or run.is_failing)
+        if run.is_failing:
+            raise TrainingStopped(
+                f"{run.state.skipped_in_row} updates in a row were skipped, the last because of "
+                f"{run.state.why}; the state is saved in {recipe.out}"
+            )
+        if stop:
+            break
+    if run.state.learnt:
+        run.save_model(recipe.out / "model")
+    elif run.state.step >= run.steps:
+        raise NothingLearnt(
+            f"nothing was learnt in {format_count(run.state.step, 'step')}, and no model is "
+            f"written: {run.state.why}"
+        )
+
+
+def load_samples(recipe: SftRecipe) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """The rows that are learnt, and those that are held out. UsageError where one cannot be read
+    and `data.bad_rows` says to refuse it."""
+    data = recipe.data
+
+    def read(files: Files | None, given: Sequence[Sample] | None) -> Sequence[Sample]:
+        if given is not None or files is None:
+            return given or ()
+        read = read_samples(files, media_root=data.media_root, bad_rows=data.bad_rows)
+        return read.samples
+
+    return read(data.train, recipe.samples), read(data.held_out, recipe.held_out_samples)
