@@ -54,6 +54,19 @@ def read_problems(path: str | Path) -> list[Problem]:
     cannot be read, and where two problems have one id.
     """
     path = Path(path)
+    try:
+        return _read_all(path)
+    except UsageError as error:
+        # Only a file that was refused is looked at again; the readers of dialects read ours too.
+        from mmreason.training.data.dialects.advice import advise_conversion
+
+        advice = advise_conversion(path)
+        if not advice:
+            raise
+        raise UsageError(f"{error}; {advice}") from error
+
+
+def _read_all(path: Path) -> list[Problem]:
     problems: list[Problem] = []
     line_of_id: dict[str, int] = {}
     for line in require_json_lines(

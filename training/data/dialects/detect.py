@@ -23,7 +23,7 @@ from mmreason.training.data.dialects.readers import READERS
 from mmreason.training.data.dialects.recognise import Recognised, recognise_row
 from mmreason.training.data.dialects.referring import MakeRows, open_referring
 from mmreason.training.data.dialects.row_errors import BadRow
-from mmreason.training.data.dialects.rows import Dialect, RowContext
+from mmreason.training.data.dialects.rows import Dialect, RowContext, read_dialect
 from mmreason.training.data.dialects.traps import find_traps
 from mmreason.training.data.sample import RowFault, Sample, SourceLine
 from mmreason.types import UsageError
@@ -97,7 +97,7 @@ def open_samples(
     """A file or folder whose dialect is known, by its content where `dialect` is None. Relative
     paths are meant from `media_root`, else from the file's folder or the one above, whichever has
     the files. Raises UsageError for what is no data set that is known."""
-    path, asked_for = Path(path), None if dialect is None else Dialect(dialect)
+    path, asked_for = Path(path), None if dialect is None else read_dialect(dialect)
     if path.suffix.lower() == ".txt" and path.is_file():
         referring = open_referring(path, None)
         if referring is None:

@@ -14,6 +14,8 @@ from mmreason.training.data.dialects.own_key import OWN_KEY, apply_own_key
 from mmreason.training.data.dialects.row_errors import BadRow, describe
 from mmreason.training.data.sample import Sample, SampleMessage, SourceLine
 from mmreason.training.rewards import Truth
+from mmreason.types import UsageError
+from mmreason.video.plain_text import show_line
 
 MOST_ID_LETTERS = 1_000
 """Of the id of a row."""
@@ -50,6 +52,13 @@ class Dialect(StrEnum):
     CHARADES_STA = "charades-sta"
     TABLE = "table"
     """Columns with common names: CSV, TSV, and folders of Hugging Face `datasets`."""
+
+
+def read_dialect(name: str) -> Dialect:
+    """A dialect by its name. Raises UsageError for one that is not known."""
+    if name not in list(Dialect):
+        raise UsageError(f"unknown dialect {show_line(name)[:40]!r}; known: {', '.join(Dialect)}")
+    return Dialect(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,8 @@ def _filled(dialect: Dialect, rows: Sequence[Mapping[str, Any]]) -> Iterator[str
     count = sum(any("<bbox>" in text for text in _texts(row)) for row in boxed)
     if count:
         yield (
-            f"{_rows(count)} <bbox>, which is written as pixels of the original image: a model that "
-            "counts otherwise has to be taught its own numbers"
+            f"{_rows(count)} <bbox>, which is written as pixels of the original image: a model "
+            "that counts otherwise has to be taught its own numbers"
         )
 
 
