@@ -231,7 +231,9 @@ OUTPUTS = (
     Output("cache_video", "mmreason cache show FILE --json", VideoUsageOutput),
     Output("cache_merge", "mmreason cache merge STORE --json", MergeOutput),
     Output("data_check", "mmreason data check FILES --json", DataCheckOutput),
-    Output("data_convert", "mmreason data convert IN --to FORM --out OUT --json", DataConvertOutput),
+    Output(
+        "data_convert", "mmreason data convert IN --to NAME --out OUT --json", DataConvertOutput
+    ),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
     Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )

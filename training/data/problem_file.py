@@ -41,6 +41,8 @@ FIELDS = (
     "tube",
     "tube_times_s",
     "columns",
+    "transcript",
+    "mmreason",
 )
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_MAGNITUDE = 1e300

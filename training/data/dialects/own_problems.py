@@ -34,11 +34,7 @@ IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 def read_problem(row: Mapping[str, Any], context: RowContext) -> Sample:
     """A problem. Raises BadRow."""
-    problem_row = {
-        name: value
-        for name, value in row.items()
-        if name not in (OWN_KEY, TRANSCRIPT_FIELD) and value is not None
-    }
+    problem_row = {name: value for name, value in row.items() if value is not None}
     try:
         problem = from_row(problem_row)
     except UsageError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmreason.training.data.dialects.placeholders import has_placeholder
 from mmreason.training.data.dialects.rows import Dialect
+from mmreason.training.data.dialects.table_columns import ANSWERS, OPTIONS, find_column
 from mmreason.training.data.dialects.truths import strip_letters
 
 _BOX_IN_TEXT = re.compile(
@@ -25,7 +26,16 @@ def find_traps(dialect: Dialect, rows: Sequence[Mapping[str, Any]]) -> list[str]
         "1 row has an empty 'images' beside its 'videos': EasyR1 reads no video of such a file"
     """
     lines = []
-    for trap in (_empty_images, _both_kinds, _stage, _letters, _box_space, _filled, _sizes):
+    for trap in (
+        _empty_images,
+        _both_kinds,
+        _stage,
+        _letters,
+        _box_space,
+        _filled,
+        _sizes,
+        _places,
+    ):
         lines += trap(dialect, rows)
     return lines
 
@@ -120,6 +130,15 @@ def _sizes(dialect: Dialect, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]
             f"{_rows(count)} boxes and no 'width' and 'height' of the frame: the boxes stay text, "
             "and rewards of boxes do not apply"
         )
+
+
+def _places(dialect: Dialect, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if dialect is not Dialect.TABLE:
+        return
+    named = [(find_column(row, OPTIONS), find_column(row, ANSWERS), row) for row in rows]
+    count = sum(bool(o) and a is not None and type(row[a]) is int for o, a, row in named)
+    if count:
+        yield f"{_rows(count)} a whole number as the answer: it is the place of an option, from 0"
 
 
 def _texts(row: Mapping[str, Any]) -> Iterator[str]:
