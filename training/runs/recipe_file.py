@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 
 import yaml
 
-from mmreason.training.checked_settings import Kind
+from mmreason.training.checked_settings import NUMBER, Kind
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
 
@@ -85,13 +85,15 @@ def _build(kind: type[R], values: Mapping[str, Any], part_name: str) -> R:
 
 
 def _to_number(value: Any, kind: Any) -> Any:
-    """YAML takes 1e-4 for a text, as it has no point; where a number is expected it is one."""
-    if isinstance(value, str) and isinstance(kind, Kind) and kind.description == "a number":
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    """YAML takes 1e-4 for a text, as it has no point, and 2 for a whole number: where any number is
+    expected both are one."""
+    is_number = isinstance(kind, Kind) and kind is NUMBER
+    if not is_number or isinstance(value, bool) or not isinstance(value, str | int):
+        return value
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return value
 
 
 def _resolve_paths(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
