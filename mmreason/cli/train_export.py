@@ -80,12 +80,11 @@ def _noted_kind(run: Path) -> Kind:
     return "sft" if isinstance(note, dict) and note.get("kind") == "sft" else "rl"
 
 
-def _noted_recipe(run: Path) -> tuple[Path, Kind]:
+def _noted_recipe(run: Path) -> Path:
     from mmreason.types import UsageError
 
     try:
-        note = json.loads((run / _NOTE).read_text(encoding="utf-8"))
-        return Path(note["recipe"]), _noted_kind(run)
+        return Path(json.loads((run / _NOTE).read_text(encoding="utf-8"))["recipe"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{run} does not say which recipe it is of; name it with --recipe RECIPE.py"
