@@ -124,7 +124,8 @@ def read_table(path: Path, delimiter: str) -> Iterator[RawRow]:
     """The rows of CSV or TSV with a header; empty cells are no fields. The number is the line's on
     which the row ends."""
     with path.open("rb") as file:
-        text = io.TextIOWrapper(_Bounded(file, path), encoding="utf-8-sig", newline="")
+        bounded = io.BufferedReader(_Bounded(file, path))
+        text = io.TextIOWrapper(bounded, encoding="utf-8-sig", newline="")
         csv.field_size_limit(MOST_LINE_BYTES)
         reader = csv.reader(text, delimiter=delimiter, strict=True)
         header: list[str] | None = None

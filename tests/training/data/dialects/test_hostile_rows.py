@@ -135,7 +135,12 @@ def test_a_parquet_file_that_inflates_is_refused_before_it_is_in_memory(
     path = save_parquet(tmp_path / "bomb.parquet", rows, compression="zstd")
     assert path.stat().st_size < 20_000
     monkeypatch.setattr(files, "MOST_BATCH_BYTES", 1_000_000)
-    with pytest.raises(UsageError, match=r"unpack to .* bytes, the limit is 1,000,000"):
+    assert len(samples_of(open_samples(path))) == 200  # fewer rows at a time
+    monkeypatch.setattr(files, "MOST_BATCH_BYTES", 10_000)
+    with pytest.raises(UsageError, match=r"unpack to .* bytes, the limit is 10,000"):
+        open_samples(path)
+    monkeypatch.setattr(files, "MOST_COLUMN_BYTES", 10_000)
+    with pytest.raises(UsageError, match=r"a column unpacks to .* bytes, the limit is 10,000"):
         open_samples(path)
     monkeypatch.setattr(files, "MOST_TABLE_ROWS", 100)
     with pytest.raises(UsageError, match="has 200 rows, the limit is 100"):

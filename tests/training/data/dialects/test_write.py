@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mmreason.cli.data_convert import WrittenDialect
+from mmreason.cli.data_convert import ConvertTarget
 from mmreason.grounding import Box
+from mmreason.grounding.formats.convert import WrittenForm
 from mmreason.models.base import Role
 from mmreason.training.data.dialects.detect import open_samples, read_samples
 from mmreason.training.data.dialects.rows import Dialect
@@ -149,7 +150,7 @@ def test_an_ending_that_the_program_would_not_read_is_refused(tmp_path: Path) ->
 
 
 def test_the_command_offers_what_is_written() -> None:
-    assert [item.value for item in WrittenDialect] == [item.value for item in ENDINGS]
+    assert [item.value for item in ConvertTarget] == [*ENDINGS, *WrittenForm]
 
 
 @pytest.mark.parametrize("dialect", [item for item in ENDINGS if item != "problems"])
