@@ -23,6 +23,7 @@ from mmreason.training.learner.adapters import (
     select_trained_weights,
 )
 from mmreason.training.learner.logprobs import ReferenceModel
+from mmreason.training.learner.packing import choose_layout
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
@@ -65,6 +66,8 @@ class TrainingRun:
         VisionFeatureCache.attach(model, int(recipe.batching.vision_cache_gb * 1e9))
         # Threads cost a small model more than they give.
         self._is_small = is_small(model)
+        layout, layout_notes = choose_layout(recipe.batching.layout, model)
+        laid_out = replace(recipe, batching=replace(recipe.batching, layout=layout))
         # Without its adapters a model is its own reference: no second copy in memory.
         self._reference = None
         if recipe.objective.kl is not None and not has_adapter(model):
@@ -72,7 +75,7 @@ class TrainingRun:
         self._strategy = build_strategy(
             accelerator, model, recipe.optimiser, precision=recipe.batching.precision, pad_id=pad_id
         )
-        self._updater = Updater(recipe, self._strategy, pad_id)
+        self._updater = Updater(laid_out, self._strategy, pad_id)
         self._sampler = self._make_sampler()
         # Held-out problems are always judged with the weights as they are.
         is_current = follows_weights(self._sampler)
@@ -85,7 +88,7 @@ class TrainingRun:
         self._notes: tuple[str, ...] = ()
         if isinstance(self._sampler, LocalSampler) and (why := self._sampler.why_uncached):
             self._notes = (f"every turn reads its whole conversation again: {why}",)
-        self._notes += note_lost_precision(model)
+        self._notes += (*note_lost_precision(model), *layout_notes)
 
     @property
     def is_failing(self) -> bool:
