@@ -23,8 +23,8 @@ from mmreason.training.generation.server_settings import ServerSettings
 from mmreason.training.rollouts.types import Completion, SampleFailure
 
 MOST_PROBE_GAP_NATS = 0.25
-"""Mean difference of log-probabilities of server and trainer: kernels and bfloat16 stay below, other
-weights of any size that matters do not."""
+"""Mean difference of log-probabilities of server and trainer: kernels and bfloat16 stay below,
+another model does not."""
 
 
 class ServedSampler:

@@ -41,8 +41,8 @@ def count(mask: Tensor, aggregation: Aggregation, *, max_tokens: int | None = No
 
     A row that is masked out whole still counts as a sequence, as in TRL; leave rows that only
     fill up a batch out of `mask`. Episodes of several sequences are counted by who knows which
-    belong together: here each row is one. `max_tokens` is for `constant`, a limit that is the same for
-    every step, never the padded width.
+    belong together: here each row is one. `max_tokens` is for `constant`, a limit that is the same
+    for every step, never the padded width.
 
     Example:
         >>> mask = torch.tensor([[True, True, False], [True, False, False]])
@@ -72,8 +72,8 @@ def aggregate(
 
     `terms` (B, T); `mask` (B, T) bool, the tokens that are trained on (trainable and kept);
     `denominator` the step's total of `count`; `episode_tokens` (B,) the tokens in the loss of the
-    whole episode that a row is of, for `episode` (None: every row is an episode). Zero, with zero gradients, where nothing is trained
-    on: an empty micro-batch still takes part in backward.
+    whole episode that a row is of, for `episode` (None: every row is an episode). Zero, with zero
+    gradients, where nothing is trained on: an empty micro-batch still takes part in backward.
 
     Example: means of sequences weigh alike, whatever their lengths:
 

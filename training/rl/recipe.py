@@ -1,7 +1,8 @@
 """Everything that decides what a run does, in one value of parts. Checked when it is made.
 
 A recipe file is YAML, or a Python file that sets `recipe = Recipe(...)`, the user's own code which
-is run as such (`runs/recipe_file.py`). `trainer.py` does what it says, each of its modules its own part.
+is run as such (`runs/recipe_file.py`). `trainer.py` does what it says, each of its modules its own
+part.
 """
 
 from __future__ import annotations
