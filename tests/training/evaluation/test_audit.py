@@ -17,7 +17,6 @@ from mmreason.training.rewards import Truth
 from mmreason.video.types import FrameBatch, Span
 from tests.training.evaluation.made_samples import (
     ask_colours,
-    colour_of,
     first_option,
     longest_option,
     perfect,
@@ -168,7 +167,3 @@ def test_an_audit_on_a_sample_asks_so_many_and_the_same_ones(samples: tuple[Samp
     audited = [{row.id for row in run.rows if row.is_audited} for run in runs]
     assert audited[0] == audited[1] and len(audited[0]) == 5
     assert runs[0].lenient.all_rows.n == 16
-
-
-def test_colours_are_told_apart_as_the_models_here_need_it(samples: tuple[Sample, ...]) -> None:
-    assert colour_of(None) is None
