@@ -22,7 +22,8 @@ from mmreason.cli.cache_merge import merge_stores
 from mmreason.cli.caption import caption_video
 from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
-from mmreason.cli.data_referring import check_data, convert_data
+from mmreason.cli.data_convert import convert_data
+from mmreason.cli.data_referring import check_data
 from mmreason.cli.demo import run_demo
 from mmreason.cli.diagnose import diagnose_predictions
 from mmreason.cli.doctor import check_installation
@@ -155,7 +156,7 @@ cache_app.command(
 )(merge_stores)
 data_app.command("check", epilog="Example: mmreason data check train.json val.json")(check_data)
 data_app.command(
-    "convert", epilog="Example: mmreason data convert 'refs(unc).p' val.jsonl --to odvg --split val"
+    "convert", epilog="Example: mmreason data convert train.json --to problems --out train.jsonl"
 )(convert_data)
 app.add_typer(cache_app, name="cache", epilog="Example: mmreason cache show talk.mp4")
 app.add_typer(train_app, name="train")

@@ -78,7 +78,7 @@ def train_rl(
             for report in watch_steps(reports, recipe.out, trackers=trackers, table=table):
                 # With the first step: a run that never began leaves no note of itself.
                 if last is None:
-                    note_recipe(recipe.out, recipe_file)
+                    note_recipe(recipe.out, recipe_file, "rl")
                 last = report
         except TrainingStopped as error:
             failed = str(error)

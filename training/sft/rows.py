@@ -91,6 +91,8 @@ class RowEncoder:
         *,
         is_rejected: bool = False,
     ) -> SftRow:
+        if not any(learnt):
+            raise UsageError("nothing to learn: no message of the assistant")
         if not any(
             message.text.strip() for message, flag in zip(messages, learnt, strict=True) if flag
         ):

@@ -1,4 +1,4 @@
-"""The raw rows of a file, whatever it is: JSON, JSON lines, Parquet, CSV, TSV, a folder of `datasets`.
+"""The raw rows of a file: JSON, JSON lines, Parquet, CSV, TSV, or a folder of `datasets`.
 
 All is read within limits. A row that cannot be read is told with its number, and costs no other.
 """
@@ -163,7 +163,7 @@ def _row_of_cells(header: list[str], cells: list[str]) -> dict[str, Any] | str:
 
 
 class _Bounded(io.RawIOBase):
-    """Bytes of a file in which no line is longer than the limit: the reader of tables would hold all
+    """Bytes of a file in which no line is longer than the limit: a reader of tables would hold all
     of it."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:

@@ -1,7 +1,8 @@
-"""What all dialects share: their names, why a row is none, and the fields that many of them have."""
+"""What all dialects share: their names, and the fields that many of them have."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -13,6 +14,8 @@ from mmreason.training.data.dialects.own_key import OWN_KEY, apply_own_key
 from mmreason.training.data.dialects.row_errors import BadRow, describe
 from mmreason.training.data.sample import Sample, SampleMessage, SourceLine
 from mmreason.training.rewards import Truth
+from mmreason.types import UsageError
+from mmreason.video.plain_text import show_line
 
 MOST_ID_LETTERS = 1_000
 """Of the id of a row."""
@@ -49,6 +52,13 @@ class Dialect(StrEnum):
     CHARADES_STA = "charades-sta"
     TABLE = "table"
     """Columns with common names: CSV, TSV, and folders of Hugging Face `datasets`."""
+
+
+def read_dialect(name: str) -> Dialect:
+    """A dialect by its name. Raises UsageError for one that is not known."""
+    if name not in list(Dialect):
+        raise UsageError(f"unknown dialect {show_line(name)[:40]!r}; known: {', '.join(Dialect)}")
+    return Dialect(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,11 @@ def make_sample(
     channel_field = next((name for name in CHANNEL_FIELDS if has_value(row, name)), None)
     known = {*used, id_field, channel_field, TRANSCRIPT_FIELD, OWN_KEY}
     # A null says nothing: tables and Parquet have one wherever a row lacks a column.
-    columns = {name: v for name, v in row.items() if name not in known and v is not None}
+    columns = {
+        name: to_json_value(v, name)
+        for name, v in row.items()
+        if name not in known and v is not None
+    }
     if not any(message.text.strip() or message.media for message in messages):
         raise BadRow("says nothing: no message has a text or a file")
     sample = Sample(
@@ -128,6 +142,24 @@ def make_sample(
 def has_value(row: Mapping[str, Any], name: str) -> bool:
     """Whether something stands under `name`: no null, and no empty text or list."""
     return row.get(name) is not None and row[name] not in ("", [], {})
+
+
+def to_json_value(value: Any, name: str) -> Any:
+    """A value of a table as JSON types: dates and decimals as text. Raises BadRow for numbers that
+    are not finite, and for bytes."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise BadRow(f"{name!r} holds {value}, expected a finite number")
+        return value
+    if isinstance(value, dict):
+        return {str(key): to_json_value(item, name) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json_value(item, name) for item in value]
+    if isinstance(value, bytes):
+        raise BadRow(f"{name!r} holds {len(value):,} bytes, which no column of ours can")
+    return str(value)
 
 
 def read_id(row: Mapping[str, Any], name: str) -> str:

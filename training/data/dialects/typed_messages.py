@@ -1,5 +1,5 @@
-"""Messages whose content may be a list of typed parts, as OpenAI and Hugging Face take them; and the
-steps of plays that `mmreason data navigation` writes.
+"""Messages whose content may be a list of typed parts, as OpenAI and Hugging Face take them; and
+the steps of plays that `mmreason data navigation` writes.
 
     {"messages": [{"role": "user", "content": [
         {"type": "video", "video": "a.mp4"}, {"type": "text", "text": "Why?"}]}, ...]}

@@ -22,7 +22,7 @@ from mmreason.training.data.dialects.own_problems import write_problem
 from mmreason.training.data.dialects.readers import READERS
 from mmreason.training.data.dialects.recognise import recognise_row
 from mmreason.training.data.dialects.row_errors import BadRow
-from mmreason.training.data.dialects.rows import Dialect, RowContext
+from mmreason.training.data.dialects.rows import Dialect, RowContext, read_dialect
 from mmreason.training.data.sample import MediaKind, MediaRef, RowFault, Sample, SampleMessage
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
@@ -45,8 +45,8 @@ ENDINGS: Mapping[Dialect, tuple[str, ...]] = {
     Dialect.ONETHINKER: (_JSON, _LINES, _PARQUET),
     Dialect.TRL: (_LINES, _PARQUET),
 }
-"""The dialects that are written, and the endings of files that their programs read; the first is the
-usual one."""
+"""The dialects that are written, and the endings of files that their programs read; the first is
+the usual one."""
 _WITH_OBJECT = (Dialect.PROBLEMS, Dialect.LLAVA, Dialect.TWO_U1)
 """Their programs parse JSON row by row; all others load tables, in which a column has one type, so
 that our own key is a text there."""
@@ -78,7 +78,7 @@ def write_samples(
     """Write samples in a dialect. Atomic. Each row is read back before it is written: what does not
     come out equal is a fault. Raises UsageError for an ending that the program would not read, and
     where nothing can be written."""
-    path, dialect = Path(path), Dialect(dialect)
+    path, dialect = Path(path), read_dialect(dialect)
     if paths not in ("relative", "absolute"):
         raise UsageError(f"paths must be 'relative' or 'absolute', got {paths!r}")
     if dialect not in ENDINGS:

@@ -106,6 +106,9 @@ def write_video_r1(sample: Sample) -> dict[str, Any]:
     else:
         kind = "free-form" if sample.truth.number is None else "numerical"
     process, solution = _split_process(target)
+    if solution and "<answer>" not in solution:
+        # Its rewards read tags alone.
+        solution = f"<answer>{answer_text(sample.truth) or solution}</answer>"
     row = {
         "problem_id": sample.id,
         "problem": problem,
@@ -148,7 +151,7 @@ def write_easyr1(sample: Sample) -> dict[str, Any]:
     if len(kinds) > 1:
         raise BadRow("shows images and videos, and EasyR1 reads one of them")
     problem, files = write_placeholders(sample.messages[0])
-    row = {"problem": problem, "answer": target, "id": sample.id}
+    row = {"problem": problem, "answer": answer_text(sample.truth) or target, "id": sample.id}
     row |= _plural(files)
     return row | ({"data_source": sample.channel} if sample.channel else {})
 
@@ -176,7 +179,6 @@ def write_onethinker(sample: Sample) -> dict[str, Any]:
 def write_verl(sample: Sample) -> dict[str, Any]:
     """verl: `prompt` as messages with placeholders, and the answer under `reward_model`."""
     _refuse_pair(sample)
-    answered = sample.messages[-1].role == "assistant"
     turns, media = _write_turns(sample.prompt)
     videos, images = [], []
     for medium in media:
@@ -199,7 +201,10 @@ def write_verl(sample: Sample) -> dict[str, Any]:
         "images": images,
         "videos": videos,
         "ability": "video",
-        "reward_model": {"style": "rule", "ground_truth": sample.target if answered else ""},
+        "reward_model": {
+            "style": "rule",
+            "ground_truth": answer_text(sample.truth) or sample.target,
+        },
         "extra_info": {"id": sample.id},
     }
 
