@@ -22,7 +22,6 @@ from mmreason.training.data.dialects.files import RawRow, first_rows, open_raw
 from mmreason.training.data.dialects.readers import READERS
 from mmreason.training.data.dialects.recognise import Recognised, recognise_row
 from mmreason.training.data.dialects.referring import MakeRows, open_referring
-from mmreason.training.data.dialects.row_errors import BadRow
 from mmreason.training.data.dialects.rows import Dialect, RowContext, read_dialect
 from mmreason.training.data.dialects.traps import find_traps
 from mmreason.training.data.sample import RowFault, Sample, SourceLine
@@ -210,7 +209,8 @@ def _read_row(
             return RowFault(context.source, f"{reason}; put each dialect in a file of its own")
     try:
         return READERS[dialect](raw.value, context)
-    except (BadRow, UsageError) as error:
+    except ValueError as error:
+        # BadRow of readers, UsageError of records that check themselves.
         return RowFault(context.source, show_line(str(error)))
 
 
