@@ -24,7 +24,7 @@ from mmreason.models.base import (
 )
 from mmreason.tools.calls import FAILURES
 from mmreason.training.data.conversation import to_conversation
-from mmreason.training.data.export import ground_truth
+from mmreason.training.data.question_text import ground_truth
 from mmreason.training.data.sample import MediaRef, SampleMessage
 from mmreason.training.evaluation.conditions import Condition
 from mmreason.training.evaluation.plan import Ask
