@@ -124,6 +124,24 @@ def test_boxes_of_norm1_need_their_image(tmp_path: Path) -> None:
     assert "need the size of their image" in reason_of(tmp_path, row)
 
 
+def test_an_empty_answer_is_a_fault(tmp_path: Path) -> None:
+    for answer in ("", " ", "<answer> </answer>"):
+        row = {"problem": "<video>Why?", "answer": answer, "videos": ["a.mp4"]}
+        assert reason_of(tmp_path, row) == "the answer is empty"
+        assert reason_of(tmp_path, {"id": "1", "question": "Why?", "answer": " "})
+
+
+def test_a_message_that_is_not_learnt_stays_so(tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": "Why?"},
+        {"role": "assistant", "content": "No idea.", "weight": 0},
+        {"role": "user", "content": "Why?"},
+        {"role": "assistant", "content": "Rain."},
+    ]
+    (sample,) = samples_of(open_samples(write(tmp_path, {"messages": turns})))
+    assert [message.is_learnt for message in sample.messages] == [None, False, None, None]
+
+
 def test_an_answer_that_is_none_of_the_options_is_a_fault(tmp_path: Path) -> None:
     row = {"problem": "Which?", "data_type": "video", "problem_type": "multiple choice"}
     row |= {"path": "a.mp4"}
