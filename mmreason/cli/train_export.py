@@ -57,9 +57,8 @@ def train_export(
             raise UsageError(f"{run} has no checkpoint; is it the folder of a run?")
         step = checkpoint[1].step
     # The folder may have been moved since; the checkpoints are where the user says.
-    noted_file, kind = (
-        _noted_recipe(run) if recipe_file is None else (recipe_file, _noted_kind(run))
-    )
+    kind = _noted_kind(run)
+    noted_file = recipe_file or _noted_recipe(run)
     folder = folder or run / f"model-step-{step:06d}"
     if kind == "sft":
         export_sft(replace(read_recipe_file(noted_file, SftRecipe), out=run), folder, step=step)

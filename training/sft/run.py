@@ -21,6 +21,7 @@ from mmreason.training.data.conversation import adapt_clip
 from mmreason.training.data.sample import RowFault, Sample
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.learner.adapters import note_lost_precision, select_trained_weights
+from mmreason.training.learner.packing import choose_layout
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import gather_values, sum_over_processes
@@ -69,6 +70,8 @@ class SftRun:
         model, batching = self.policy.model, recipe.batching
         VisionFeatureCache.attach(model, int(batching.vision_cache_gb * 1e9))
         self._is_small = is_small(model)
+        layout, layout_notes = choose_layout(batching.layout, model)
+        laid_out = replace(recipe, batching=replace(batching, layout=layout))
         self._strategy = build_strategy(
             accelerator,
             model,
@@ -76,7 +79,7 @@ class SftRun:
             precision=batching.precision,
             pad_id=self.policy.pad_id,
         )
-        self._updater = SftUpdater(recipe, self._strategy, self.policy.pad_id)
+        self._updater = SftUpdater(laid_out, self._strategy, self.policy.pad_id)
         self._sampler = LocalSampler(
             model,
             self.policy.tokenizer,
@@ -92,7 +95,7 @@ class SftRun:
             else describe_settings(replace(recipe, held_out_samples=None)),
             library_versions(),
         )
-        self._notes: tuple[str, ...] = note_lost_precision(model)
+        self._notes: tuple[str, ...] = (*note_lost_precision(model), *layout_notes)
         # One row ahead of the model: its media are read while the model is at work.
         self._reader = ThreadPoolExecutor(max_workers=1)
         self._ahead: tuple[int, Future[list[tuple[SftRow, ...] | RowFault]]] | None = None

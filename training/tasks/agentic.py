@@ -28,7 +28,7 @@ from mmreason.training.rewards import (
 )
 from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
 from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
-from mmreason.training.tasks.single_turn import judge_answer
+from mmreason.training.tasks.single_turn import judge_answer, score_together
 from mmreason.types import Answer, Budget, UsageError
 
 
@@ -105,6 +105,12 @@ class AgentTask:
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """See `Task`."""
         return self.reward(outcome.trajectory, problem.truth)
+
+    def score_all(
+        self, problems: Sequence[Problem], outcomes: Sequence[Outcome]
+    ) -> Sequence[Scored]:
+        """See `ScoresTogether`."""
+        return score_together(self.reward, problems, outcomes)
 
     def _episode(
         self, problem: Problem, run: AgentRun[Answer], stand_in: RolloutModel, codec: Codec
