@@ -258,7 +258,15 @@ def _to_parquet(rows: Sequence[dict[str, Any]]) -> bytes:
     # others are in every row.
     names = list(dict.fromkeys(name for row in rows for name in row))
     filled = [name for name in names if any(row.get(name) not in (None, [], "") for row in rows)]
-    table = pyarrow.Table.from_pylist([{name: row.get(name) for name in filled} for row in rows])
     file = io.BytesIO()
-    parquet.write_table(table, file)
+    try:
+        table = pyarrow.Table.from_pylist(
+            [{name: row.get(name) for name in filled} for row in rows]
+        )
+        parquet.write_table(table, file)
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"the rows do not fit into one table of Parquet ({reason:.200})"
+        ) from error
     return file.getvalue()

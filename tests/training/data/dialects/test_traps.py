@@ -189,6 +189,18 @@ def test_paths_from_another_folder_are_found_and_noted(tmp_path: Path) -> None:
     assert open_samples(path, media_root=tmp_path).notes == ()
 
 
+def test_a_link_is_read_from_its_own_folder_or_from_that_of_its_file(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "there" / "a.mp4").write_bytes(b"x")
+    path = write(tmp_path / "there", {"video": "a.mp4", "conversations": TURNS})
+    link = tmp_path / "here" / "linked.json"
+    link.symlink_to(path)
+    assert open_samples(link).media_root == tmp_path / "there"
+    (tmp_path / "here" / "a.mp4").write_bytes(b"x")
+    assert open_samples(link).media_root == tmp_path / "here"
+
+
 def test_two_rows_of_one_id_are_a_fault_whatever_their_code_points(tmp_path: Path) -> None:
     row = {"video": "a.mp4", "conversations": TURNS}
     path = write(tmp_path, row | {"id": "caf\u00e9"}, row | {"id": "cafe\u0301"})

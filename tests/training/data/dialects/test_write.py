@@ -123,6 +123,16 @@ def test_a_placeholder_in_a_text_is_no_file(tmp_path: Path) -> None:
     assert write_samples(tmp_path / "a.jsonl", [html], "problems").rows == 1
 
 
+def test_columns_of_several_types_are_no_table(tmp_path: Path) -> None:
+    rows = [
+        replace(make(name, ("user", ("Why?",)), ("assistant", ("So.",))), columns={"data_type": x})
+        for name, x in (("1", "text"), ("2", 2), ("3", {"deep": 1}))
+    ]
+    with pytest.raises(UsageError, match="do not fit into one table of Parquet"):
+        write_samples(tmp_path / "a.parquet", rows, "onethinker")
+    assert list(tmp_path.glob("a.*")) == []
+
+
 def test_a_free_column_that_looks_like_a_field_stays_a_free_column(tmp_path: Path) -> None:
     text = make("1", ("user", ("Why?",)), ("assistant", ("So.",)))
     columns = {"video": "b.mp4", "path": "c.mp4", "reward_model": {}, "messages": [1], "x": 1.5}
