@@ -270,6 +270,27 @@ def _eval_public(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _eval_problems(stage: Stage) -> list[list[object]]:
+    row = {"id": IN_TEXT, "video": f"{EVIL_NAME}gone.mp4", "question": IN_TEXT, "answer": IN_TEXT}
+    good = json.dumps(row | {"kind": IN_TEXT})
+    rows = stage.write("rows.jsonl", f"{good}\n{json.dumps({EVIL: EVIL})}\n")
+    unknown = stage.write("unknown.json", json.dumps([{EVIL: EVIL}]))
+    folder = stage.folder / f"{EVIL_NAME}run"
+    folder.mkdir()
+    header = json.dumps({"format": 1, "model": IN_TEXT, "conversations": 2})
+    (folder / "rows.jsonl").write_text(f"{header}\n{json.dumps({'id': EVIL})}\n")
+    return [
+        ["eval", "problems", rows, "--model", EVIL],
+        ["eval", "problems", rows, "--dialect", EVIL],
+        ["eval", "problems", rows, "--audit", EVIL],
+        ["eval", "problems", rows, "--training-text", stage.folder / EVIL],
+        ["eval", "problems", rows, "--judge", EVIL],
+        ["eval", "problems", unknown],
+        ["eval", "problems", stage.folder / EVIL],
+        ["eval", "problems", "--compare", folder, folder],
+    ]
+
+
 def _eval_refadv(stage: Stage) -> list[list[object]]:
     rows = stage.write("rows.jsonl", f"{json.dumps({IN_TEXT: IN_TEXT})}\n")
     command = ["eval", "refadv", "--out", stage.folder / f"{EVIL_NAME}run", "--seed", 1]
@@ -379,6 +400,7 @@ CASES: dict[str, Case] = {
         ["eval", "natural", "--out", stage.folder, "--lengths", EVIL],
     ],
     "eval public": _eval_public,
+    "eval problems": _eval_problems,
     "eval refadv": _eval_refadv,
     "diagnose": _diagnose,
     "eval navigation": lambda stage: [["eval", "navigation", "--length", EVIL]],

@@ -25,7 +25,7 @@ class PairedDifference:
     Example:
         >>> pairs = [(f"v{i}", i % 2 == 0, False) for i in range(40)]
         >>> compare_hits("lenient", pairs).sentence("new", "old")
-        'new is better than old by +50.0 (+31.4 to +65.0) points: a difference is shown'
+        'new is better than old by +50.0 (+31.8 to +65.0) points: a difference is shown'
     """
 
     name: str
