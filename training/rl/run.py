@@ -58,7 +58,11 @@ class TrainingRun:
         check_processes(accelerator)
         self.recipe = recipe
         self.accelerator = accelerator
-        loaded = recipe.model() if callable(recipe.model) else PolicyModel.load(recipe.model)
+        loaded = (
+            recipe.model()
+            if callable(recipe.model)
+            else PolicyModel.load(recipe.model, dtype=recipe.weights.loading_dtype)
+        )
         # New adapters and dropout follow from the recipe alone.
         torch.manual_seed(recipe.seed)
         self.policy = select_trained_weights(loaded, recipe.weights)
