@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from mmreason.training.learner.quantise import has_quantised_layers
 from mmreason.training.rollouts.inputs import takes_argument, unwrap_adapter
 
 Isolation = Literal["positions", "segments", "none"]
@@ -90,7 +91,7 @@ def _measure_packing(model: Any) -> Packing:
             isolation="none", reason=f"a packed pass fails ({type(error).__name__}: {line})"
         )
     limit = _LEAK.get(next(model.parameters()).dtype, _COARSE_LEAK)
-    if is_quantised(model):
+    if has_quantised_layers(model):
         limit = _COARSE_LEAK
     # Alone and packed are passes of other shapes, which round in other ways.
     if leak > limit or change > 10 * limit:
@@ -105,11 +106,6 @@ def _measure_packing(model: Any) -> Packing:
             reason="positions that begin anew; recurrent layers go through one sequence at a time",
         )
     return Packing(isolation="positions", reason="positions that begin anew")
-
-
-def is_quantised(model: Any) -> bool:
-    """Whether weights are kept in 8 bits or fewer (bitsandbytes, GGUF on the fly)."""
-    return bool(getattr(unwrap_adapter(model), "is_quantized", False))
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ from mmreason.training.learner.packing import choose_layout
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
-from mmreason.training.parallel.strategy import build_strategy, check_processes, learning_rate_at
+from mmreason.training.parallel.strategy import build_strategy, check_processes, set_learning_rates
 from mmreason.training.rl.advantages import KindScales, StepAdvantages, compute_advantages
 from mmreason.training.rl.batches import MicroBatch, split_into_updates, split_zero_advantage
 from mmreason.training.rl.data_task import make_tasks
@@ -63,7 +63,11 @@ class TrainingRun:
         self.accelerator = accelerator
         if recipe.data is not None:
             make_tasks(recipe, None)  # rows that cannot be used are told before weights are read
-        loaded = recipe.model() if callable(recipe.model) else PolicyModel.load(recipe.model)
+        loaded = (
+            recipe.model()
+            if callable(recipe.model)
+            else PolicyModel.load(recipe.model, dtype=recipe.weights.loading_dtype)
+        )
         recipe = make_tasks(recipe, None if loaded.chat is None else loaded.chat.clip)
         self.recipe = recipe
         # New adapters and dropout follow from the recipe alone.
@@ -366,9 +370,9 @@ class TrainingRun:
     def _set_learning_rate(self) -> None:
         # By updates made, not by steps: a skipped update does not warm.
         updates = self.recipe.steps * self.recipe.batching.updates
-        rate = learning_rate_at(self.recipe.optimiser, self.state.updates, updates)
-        for group in self._strategy.optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rates(
+            self._strategy.optimiser, self.recipe.optimiser, self.state.updates, updates
+        )
 
     def _count_update(self, result: UpdateResult) -> None:
         state = self.state

@@ -63,7 +63,11 @@ class SftRun:
         self.samples = samples
         self.held_out = held_out
         self.steps = recipe.count_steps(len(samples))
-        loaded = recipe.model() if callable(recipe.model) else PolicyModel.load(recipe.model)
+        loaded = (
+            recipe.model()
+            if callable(recipe.model)
+            else PolicyModel.load(recipe.model, dtype=recipe.weights.loading_dtype)
+        )
         # New adapters and dropout follow from the recipe alone.
         torch.manual_seed(recipe.seed)
         self.policy = select_trained_weights(loaded, recipe.weights)
