@@ -32,8 +32,9 @@ MOST_WARNED_OF = 10
 """Samples without their file that are named; the rest is counted."""
 
 
-class WrittenDialect(StrEnum):
-    """The dialects of fine-tuning that are written; docs/own_data.md has each."""
+class ConvertTarget(StrEnum):
+    """What a data set may become: a dialect of docs/own_data.md, or a form of
+    docs/grounding_data.md."""
 
     PROBLEMS = "problems"
     LLAVA = "llava"
@@ -46,12 +47,14 @@ class WrittenDialect(StrEnum):
     VERL = "verl"
     ONETHINKER = "onethinker"
     TRL = "trl"
-
-
-ConvertTarget = StrEnum(
-    "ConvertTarget", {item.name: item.value for item in (*WrittenDialect, *WrittenForm)}
-)
-"""What a data set may become."""
+    ROWS = "rows"
+    COCO = "coco"
+    ODVG = "odvg"
+    VIDSTG = "vidstg"
+    MOT = "mot"
+    LABEL_STUDIO = "label-studio"
+    FIFTYONE = "fiftyone"
+    WEBVTT = "webvtt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,7 +151,7 @@ def _run(
             trackers = recipe.report.trackers
             for report in watch_steps(reports, recipe.out, trackers=trackers, table=table):
                 if first is None:
-                    note_recipe(recipe.out, recipe_file)
+                    note_recipe(recipe.out, recipe_file, "sft")
                     first = report
                 last = report
         except TrainingStopped as error:

@@ -40,7 +40,7 @@ def sample_groups(
 ) -> tuple[list[Group], int]:
     """This process's groups of a step, and the cursor behind them; with dynamic sampling, further
     problems are taken until enough groups have a signal."""
-    per_round, count = recipe.sampling.problems_per_step, len(recipe.task)
+    per_round, count = recipe.sampling.problems_per_step, len(recipe.problems)
     rounds = recipe.sampling.dynamic_rounds if recipe.sampling.dynamic else 1
     sampling = Sampling(
         samples=recipe.sampling.samples,
@@ -59,8 +59,8 @@ def sample_groups(
         indices = [problem_index_at(position, count, recipe.seed) for position in positions]
         # 2) Their rollouts; the epoch is part of the seeds.
         sampled = collect_rollouts(
-            recipe.task,
-            [recipe.task.problem(index) for index in indices],
+            recipe.problems,
+            [recipe.problems.problem(index) for index in indices],
             codec,
             sampler,
             sampling,

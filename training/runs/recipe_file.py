@@ -8,7 +8,8 @@
     optimiser: {learning_rate: 1.0e-4, schedule: cosine}
     weights: {lora: {rank: 8}}
 
-YAML is data: nothing in it is run. Paths start from the file's folder.
+YAML is data: nothing in it is run, but for rewards of one's own that it names as
+`file.py:function`. Paths start from the file's folder.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 import yaml
 
-from mmreason.training.checked_settings import Kind
+from mmreason.training.checked_settings import NUMBER, Kind
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
 
@@ -30,7 +31,7 @@ R = TypeVar("R")
 
 MOST_RECIPE_BYTES = 1_000_000
 YAML_SUFFIXES = (".yaml", ".yml")
-_PATHS = frozenset({"train", "held_out", "media_root", "out"})
+_PATHS = frozenset({"train", "held_out", "media_root", "out", "api_key_file", "weights_folder"})
 """Settings that are paths of files here; a model may be a name."""
 
 
@@ -85,20 +86,28 @@ def _build(kind: type[R], values: Mapping[str, Any], part_name: str) -> R:
 
 
 def _to_number(value: Any, kind: Any) -> Any:
-    """YAML takes 1e-4 for a text, as it has no point; where a number is expected it is one."""
-    if isinstance(value, str) and isinstance(kind, Kind) and kind.description == "a number":
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    """YAML takes 1e-4 for a text, as it has no point, and 2 for a whole number: where any number is
+    expected both are one."""
+    is_number = isinstance(kind, Kind) and kind is NUMBER
+    if not is_number or isinstance(value, bool) or not isinstance(value, str | int):
+        return value
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return value
 
 
 def _resolve_paths(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The settings with their paths as meant from the folder."""
     resolved: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if name == "rewards" and isinstance(value, Mapping):
+            # Names, but for functions of one's own: file.py:function.
+            resolved[name] = {
+                str(folder / key) if isinstance(key, str) and ".py:" in key else key: weight
+                for key, weight in value.items()
+            }
+        elif isinstance(value, Mapping):
             resolved[name] = _resolve_paths(value, folder)
         elif name in _PATHS and isinstance(value, str):
             resolved[name] = str(folder / value)

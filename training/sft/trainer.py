@@ -7,6 +7,7 @@ step does is in `run.py`, showing is in `mmreason.training.monitoring`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from accelerate import Accelerator
 
@@ -15,10 +16,12 @@ from mmreason.training.data.dialects.detect import read_samples
 from mmreason.training.data.sample import Sample
 from mmreason.training.data.settings import Files
 from mmreason.training.parallel.processes import any_process
+from mmreason.training.runs.checkpoint import find_newest, find_step
 from mmreason.training.runs.events import StepReport
 from mmreason.training.runs.stopped import NothingLearnt, TrainingStopped
 from mmreason.training.sft.recipe import SftRecipe
 from mmreason.training.sft.run import SftRun
+from mmreason.types import UsageError
 
 
 def train_sft(
@@ -65,6 +68,31 @@ def train_sft(
             f"nothing was learnt in {format_count(run.state.step, 'step')}, and no model is "
             f"written: {run.state.why}"
         )
+
+
+def export_sft(recipe: SftRecipe, folder: Path, *, step: int | None = None) -> int:
+    """Write the model as it was at a checkpoint of the run, the newest or that of `step`, as an
+    ordinary model folder; the step. Nothing is trained.
+
+    Raises UsageError where there is no such checkpoint, where it is of another recipe or model, and
+    where `folder` is there already.
+    """
+    # Before the model is loaded, which may take minutes.
+    if folder.exists():
+        raise UsageError(f"{folder} is there already; give another folder, or remove it")
+    if step is None:
+        newest = find_newest(recipe.out)
+        if newest is None:
+            raise UsageError(f"{recipe.out} has no checkpoint; is it the folder of a run?")
+        checkpoint, state, _ = newest
+    else:
+        checkpoint, state = find_step(recipe.out, step)
+    accelerator = Accelerator(mixed_precision=recipe.batching.precision)
+    run = SftRun(recipe, accelerator, *load_samples(recipe))
+    run.restore(checkpoint, state)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    run.save_model(folder)
+    return state.step
 
 
 def load_samples(recipe: SftRecipe) -> tuple[Sequence[Sample], Sequence[Sample]]:

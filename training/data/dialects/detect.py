@@ -22,7 +22,6 @@ from mmreason.training.data.dialects.files import RawRow, first_rows, open_raw
 from mmreason.training.data.dialects.readers import READERS
 from mmreason.training.data.dialects.recognise import Recognised, recognise_row
 from mmreason.training.data.dialects.referring import MakeRows, open_referring
-from mmreason.training.data.dialects.row_errors import BadRow
 from mmreason.training.data.dialects.rows import Dialect, RowContext, read_dialect
 from mmreason.training.data.dialects.traps import find_traps
 from mmreason.training.data.sample import RowFault, Sample, SourceLine
@@ -210,7 +209,8 @@ def _read_row(
             return RowFault(context.source, f"{reason}; put each dialect in a file of its own")
     try:
         return READERS[dialect](raw.value, context)
-    except (BadRow, UsageError) as error:
+    except ValueError as error:
+        # BadRow of readers, UsageError of records that check themselves.
         return RowFault(context.source, show_line(str(error)))
 
 
@@ -262,8 +262,11 @@ def _unknown(path: Path, rows: Sequence[RawRow]) -> str:
 
 def _roots(path: Path, media_root: str | Path | None) -> list[tuple[str, Path]]:
     """Folders that paths may start from, the likeliest first, and what they are called."""
-    folder = path.resolve().parent if not path.is_dir() else path.resolve()
+    # A link stays one: who links to a file elsewhere may keep its videos here.
+    folder = path.absolute() if path.is_dir() else path.absolute().parent
     roots = [("the file's folder", folder), ("the folder above the file's", folder.parent)]
+    if path.is_symlink() and path.is_file():
+        roots.append(("the folder of the file that is linked to", path.resolve().parent))
     if media_root is not None:
         roots.insert(0, ("the media root", Path(media_root)))
     return roots

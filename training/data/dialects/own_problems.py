@@ -26,7 +26,6 @@ from mmreason.training.data.sample import (
 )
 from mmreason.training.rewards import Truth
 from mmreason.training.rollouts.types import Problem
-from mmreason.types import UsageError
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """Endings of paths that are images."""
@@ -37,8 +36,10 @@ def read_problem(row: Mapping[str, Any], context: RowContext) -> Sample:
     problem_row = {name: value for name, value in row.items() if value is not None}
     try:
         problem = from_row(problem_row)
-    except UsageError as error:
+    except ValueError as error:
         raise BadRow(str(error)) from error
+    if problem.truth.answer is not None and not problem.truth.answer.strip():
+        raise BadRow("the answer is empty")
     media: tuple[MediaRef, ...] = ()
     if problem.video is not None:
         path = resolve_path(problem.video, context.root)
