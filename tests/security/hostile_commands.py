@@ -152,6 +152,16 @@ def _data_check(stage: Stage) -> list[list[object]]:
     return [*cases, ["data", "check", *files[:2]], ["data", "check", files[0], *options]]
 
 
+def _train_sft(stage: Stage) -> list[list[object]]:
+    rows = _training_rows(stage)[0]
+    return [
+        ["train", "sft", rows, "--dry-run", "--skip-bad", "--out", stage.folder / EVIL_NAME],
+        ["train", "sft", stage.folder / f"{EVIL_NAME}gone.json"],
+        ["train", "sft", rows, "--model", EVIL, "--dry-run"],
+        ["train", "sft", stage.write("r.yaml", f"{MARKUP}: 1\n")],
+    ]
+
+
 def _training_rows(stage: Stage) -> list[Path]:
     """Rows of fine-tuning whose names, texts and fields are anybody's."""
     turns = [{"from": "human", "value": f"<video>{IN_TEXT}"}, {"from": "gpt", "value": IN_TEXT}]
@@ -369,11 +379,13 @@ CASES: dict[str, Case] = {
         ["train", "nano", "--out", stage.folder, "--config", stage.write("c.json", EVIL)]
     ],
     "train rl": _train_rl,
+    "train sft": _train_sft,
     "train export": lambda stage: [["train", "export", stage.folder / EVIL_NAME]],
     "train report": _train_report,
     "data navigation": lambda stage: [
         ["data", "navigation", "--out", f"{EVIL_NAME}x", "--length", EVIL],
     ],
+    "data example": lambda stage: [["data", "example", "--out", stage.write("file", "x")]],
     "data check": _data_check,
     "data convert": _data_convert,
     "eval needle": lambda stage: [

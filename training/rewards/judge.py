@@ -145,7 +145,8 @@ class Judge:
             return [down] * len(cases)
         client, stop = connection.client, threading.Event()
 
-        def ask_about(index: int) -> float | Exception:
+        # Wrapped, since an exception that is returned as such is raised there.
+        def ask_about(index: int) -> tuple[float | Exception]:
             case = cases[index]
             body = {
                 "model": connection.model.name,
@@ -159,12 +160,13 @@ class Judge:
             pause = random.Random(case.content)
             try:
                 answer = client.request("POST", "chat/completions", body, draw=pause, stop=stop)
-                return read_verdict(_answer_text(answer), case.word)
+                return (read_verdict(_answer_text(answer), case.word),)
             except (RequestError, JudgeError) as error:
-                return error
+                return (error,)
 
         try:
-            return side_by_side(ask_about, len(cases), settings.at_once, stop)
+            wrapped = side_by_side(ask_about, len(cases), settings.at_once, stop)
+            return [verdict for (verdict,) in wrapped]
         finally:
             client.close()
 

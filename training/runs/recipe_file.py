@@ -8,7 +8,8 @@
     optimiser: {learning_rate: 1.0e-4, schedule: cosine}
     weights: {lora: {rank: 8}}
 
-YAML is data: nothing in it is run. Paths start from the file's folder.
+YAML is data: nothing in it is run, but for rewards of one's own that it names as
+`file.py:function`. Paths start from the file's folder.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ R = TypeVar("R")
 
 MOST_RECIPE_BYTES = 1_000_000
 YAML_SUFFIXES = (".yaml", ".yml")
-_PATHS = frozenset({"train", "held_out", "media_root", "out"})
+_PATHS = frozenset({"train", "held_out", "media_root", "out", "api_key_file", "weights_folder"})
 """Settings that are paths of files here; a model may be a name."""
 
 
@@ -100,7 +101,13 @@ def _resolve_paths(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The settings with their paths as meant from the folder."""
     resolved: dict[str, Any] = {}
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        if name == "rewards" and isinstance(value, Mapping):
+            # Names, but for functions of one's own: file.py:function.
+            resolved[name] = {
+                str(folder / key) if isinstance(key, str) and ".py:" in key else key: weight
+                for key, weight in value.items()
+            }
+        elif isinstance(value, Mapping):
             resolved[name] = _resolve_paths(value, folder)
         elif name in _PATHS and isinstance(value, str):
             resolved[name] = str(folder / value)

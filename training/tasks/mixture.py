@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mmreason.training.rewards import Scored
-from mmreason.training.rollouts.episode import Codec, Episode, Task, score_outcomes
+from mmreason.training.rollouts.episode import (
+    Codec,
+    Episode,
+    Task,
+    VariesBySteps,
+    score_outcomes,
+)
 from mmreason.training.rollouts.types import Outcome, Problem
 from mmreason.types import UsageError
 
@@ -58,6 +64,16 @@ class Mixture:
         """See `Task`."""
         task, inner = self._find_task(problem)
         return task.episodes(inner, codec, count)
+
+    def at_step(self, step: int) -> Mixture:
+        """See `VariesBySteps`."""
+        return replace(
+            self,
+            parts=tuple(
+                (task.at_step(step) if isinstance(task, VariesBySteps) else task, per_turn)
+                for task, per_turn in self.parts
+            ),
+        )
 
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """See `Task`."""
