@@ -58,7 +58,7 @@ class TrainingRun:
     """One run in this process. `begin` or `restore` comes first, then `advance` as often as there
     are steps."""
 
-    def __init__(self, recipe: Recipe, accelerator: Accelerator):
+    def __init__(self, recipe: Recipe, accelerator: Accelerator, *, is_export: bool = False):
         check_processes(accelerator)
         self.accelerator = accelerator
         if recipe.data is not None:
@@ -83,7 +83,8 @@ class TrainingRun:
             accelerator, model, recipe.optimiser, precision=recipe.batching.precision, pad_id=pad_id
         )
         self._updater = Updater(laid_out, self._strategy, pad_id)
-        self._sampler = self._make_sampler()
+        # A model is written without anybody who samples from it.
+        self._sampler = self._make_local_sampler() if is_export else self._make_sampler()
         self._served = self._make_served()
         # Held-out problems are always judged with the weights as they are.
         is_current = follows_weights(self._sampler)
