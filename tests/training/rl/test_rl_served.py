@@ -34,17 +34,21 @@ def loopback_without_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def seeds_of_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers take seeds of 31 bits: with those everywhere the same tokens are drawn."""
     draw = seeds.uniform_draws
-    short = lambda seed, count: draw(seed % 2**31, count)  # noqa: E731 - replaced for the test
+
+    def draw_short(seed: int, count: int) -> Any:
+        return draw(seed % 2**31, count)
+
     for module in ("sampling", "sampler", "decode"):
         monkeypatch.setattr(
-            f"mmreason.training.generation.{module}.uniform_draws", short, raising=False
+            f"mmreason.training.generation.{module}.uniform_draws", draw_short, raising=False
         )
 
 
 def run(fake: WeightsServerFake, out: Path, **changes: Any) -> list[dict[str, float]]:
     server = {k: changes.pop(k) for k in ("weights_as", "sleeps") if k in changes}
     with serving(fake.answer) as real:
-        settings = ServerSettings(engine=fake.engine, url=real.url, **server)  # type: ignore[arg-type]
+        engine: Any = fake.engine
+        settings = ServerSettings(engine=engine, url=real.url, **server)
         given: Recipe = rl_runs.recipe("plain", out, server=settings, **SMALL | changes)
         return [dict(report.metrics) for report in train(given)]
 
