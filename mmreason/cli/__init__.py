@@ -23,6 +23,7 @@ from mmreason.cli.caption import caption_video
 from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
 from mmreason.cli.data_convert import convert_data
+from mmreason.cli.data_example import write_example
 from mmreason.cli.data_referring import check_data
 from mmreason.cli.demo import run_demo
 from mmreason.cli.diagnose import diagnose_predictions
@@ -154,6 +155,7 @@ _add_verb(check_installation, "mmreason doctor --json")
 cache_app.command(
     "merge", epilog="Example: mmreason cache merge talks.shard-*.sqlite3 --store talks.sqlite3"
 )(merge_stores)
+data_app.command("example", epilog="Example: mmreason data example --out own")(write_example)
 data_app.command("check", epilog="Example: mmreason data check train.json val.json")(check_data)
 data_app.command(
     "convert", epilog="Example: mmreason data convert train.json --to problems --out train.jsonl"

@@ -78,6 +78,12 @@ def eval_problems(
     judge: Annotated[
         str | None, typer.Option(help="A model, by name or URL, that judges answers in words too.")
     ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(help="With a judge's URL: its model, where there are several.")
+    ] = None,
+    judge_key_file: Annotated[
+        Path | None, typer.Option(help="With a judge's URL: file that holds the key.")
+    ] = None,
     audit: Annotated[
         str,
         typer.Option(help="Where answers come from: sample (of 100 questions), full or off."),
@@ -136,7 +142,7 @@ def eval_problems(
     )
     read = _read_rows(file, dialect, media_root)
     index = _read_training_text(training_text)
-    answer_judge = _load_judge(judge, api_key_file)
+    answer_judge = _load_judge(judge, judge_model, judge_key_file)
     command = _command(file, model, against, settings, judge, training_text, folder)
     # 2. Each model in turn: two need not fit into the memory at once.
     runs: list[ProblemScores] = []
@@ -242,13 +248,20 @@ def _read_training_text(paths: Sequence[Path] | None) -> TextIndex | None:
         return read_training_text(paths)
 
 
-def _load_judge(name: str | None, api_key_file: Path | None) -> AnswerJudge | None:
+def _load_judge(
+    name: str | None, judge_model: str | None, api_key_file: Path | None
+) -> AnswerJudge | None:
     if name is None:
         return None
-    from mmreason.training.evaluation.judging import ModelJudge
+    from mmreason.models import is_url
+    from mmreason.training.evaluation.judging import ModelJudge, ServedJudge
+    from mmreason.training.rewards.judge import JudgeSettings
 
+    if is_url(name):
+        key_file = None if api_key_file is None else str(api_key_file)
+        return ServedJudge(JudgeSettings(url=name, model=judge_model, api_key_file=key_file))
     with show_progress(f"loading the judge {name}"):
-        return ModelJudge(load_chat_model(name, api_key_file=api_key_file))
+        return ModelJudge(load_chat_model(name))
 
 
 def _scorer_of(model: ChatModel, settings: EvaluateSettings) -> Any:

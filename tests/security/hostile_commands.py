@@ -160,6 +160,16 @@ def _data_check(stage: Stage) -> list[list[object]]:
     return [*cases, ["data", "check", *files[:2]], ["data", "check", files[0], *options]]
 
 
+def _train_sft(stage: Stage) -> list[list[object]]:
+    rows = _training_rows(stage)[0]
+    return [
+        ["train", "sft", rows, "--dry-run", "--skip-bad", "--out", stage.folder / EVIL_NAME],
+        ["train", "sft", stage.folder / f"{EVIL_NAME}gone.json"],
+        ["train", "sft", rows, "--model", EVIL, "--dry-run"],
+        ["train", "sft", stage.write("r.yaml", f"{MARKUP}: 1\n")],
+    ]
+
+
 def _training_rows(stage: Stage) -> list[Path]:
     """Rows of fine-tuning whose names, texts and fields are anybody's."""
     turns = [{"from": "human", "value": f"<video>{IN_TEXT}"}, {"from": "gpt", "value": IN_TEXT}]
@@ -268,6 +278,27 @@ def _eval_public(stage: Stage) -> list[list[object]]:
     ]
 
 
+def _eval_problems(stage: Stage) -> list[list[object]]:
+    row = {"id": IN_TEXT, "video": f"{EVIL_NAME}gone.mp4", "question": IN_TEXT, "answer": IN_TEXT}
+    good = json.dumps(row | {"kind": IN_TEXT})
+    rows = stage.write("rows.jsonl", f"{good}\n{json.dumps({EVIL: EVIL})}\n")
+    unknown = stage.write("unknown.json", json.dumps([{EVIL: EVIL}]))
+    folder = stage.folder / f"{EVIL_NAME}run"
+    folder.mkdir()
+    header = json.dumps({"format": 1, "model": IN_TEXT, "conversations": 2})
+    (folder / "rows.jsonl").write_text(f"{header}\n{json.dumps({'id': EVIL})}\n")
+    return [
+        ["eval", "problems", rows, "--model", EVIL],
+        ["eval", "problems", rows, "--dialect", EVIL],
+        ["eval", "problems", rows, "--audit", EVIL],
+        ["eval", "problems", rows, "--training-text", stage.folder / EVIL],
+        ["eval", "problems", rows, "--judge", EVIL],
+        ["eval", "problems", unknown],
+        ["eval", "problems", stage.folder / EVIL],
+        ["eval", "problems", "--compare", folder, folder],
+    ]
+
+
 def _eval_refadv(stage: Stage) -> list[list[object]]:
     rows = stage.write("rows.jsonl", f"{json.dumps({IN_TEXT: IN_TEXT})}\n")
     command = ["eval", "refadv", "--out", stage.folder / f"{EVIL_NAME}run", "--seed", 1]
@@ -356,11 +387,13 @@ CASES: dict[str, Case] = {
         ["train", "nano", "--out", stage.folder, "--config", stage.write("c.json", EVIL)]
     ],
     "train rl": _train_rl,
+    "train sft": _train_sft,
     "train export": lambda stage: [["train", "export", stage.folder / EVIL_NAME]],
     "train report": _train_report,
     "data navigation": lambda stage: [
         ["data", "navigation", "--out", f"{EVIL_NAME}x", "--length", EVIL],
     ],
+    "data example": lambda stage: [["data", "example", "--out", stage.write("file", "x")]],
     "data check": _data_check,
     "data convert": _data_convert,
     "eval needle": lambda stage: [
@@ -375,6 +408,7 @@ CASES: dict[str, Case] = {
         ["eval", "natural", "--out", stage.folder, "--lengths", EVIL],
     ],
     "eval public": _eval_public,
+    "eval problems": _eval_problems,
     "eval refadv": _eval_refadv,
     "diagnose": _diagnose,
     "eval navigation": lambda stage: [["eval", "navigation", "--length", EVIL]],

@@ -160,6 +160,32 @@ def _html_of_diagnosis(folder: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def _evaluation(folder: Path) -> str:
+    from mmreason.training.evaluation.compare import compare_scores
+    from mmreason.training.evaluation.page import CasePicture, FailingCase, save_page
+    from mmreason.training.evaluation.projection import AnswerSupport
+    from mmreason.training.evaluation.rows import EvalRow
+    from mmreason.training.evaluation.summary import build_scores
+
+    row = EvalRow(**{"id": EVIL, "video": EVIL, "channel": EVIL, "kind": "text", "digest": "d"})
+    texts = {"question": EVIL, "truth": EVIL, "reply": EVIL, "answer": EVIL, "note": EVIL}
+    row = replace(row, **texts, lenient=False, strict=False, is_audited=True)
+    choice = replace(row, id=f"{EVIL}2", kind="choice", options=(EVIL, "b"), choice=0, channel="")
+    other = replace(row, id=f"{EVIL}3", truth=f"{EVIL}3")
+    failed = replace(row, id=f"{EVIL}4", error=EVIL, lenient=None, strict=None)
+    rows = [row, choice, other, failed, replace(row, condition="blind")]
+    header = {"model": EVIL, EVIL: {EVIL: EVIL}, "absent": {"transcript": {EVIL: 1}}}
+    scores = build_scores(header, rows, supports={EVIL: AnswerSupport(1)})
+    failing = [FailingCase(row=bad, pictures=(CasePicture("", EVIL),)) for bad in (row, choice)]
+    second = build_scores({"model": f"{EVIL}2", "settings": EVIL}, rows)
+    comparison = compare_scores(scores, second)
+    page = save_page(
+        scores, folder / "a.html", command=EVIL, failing=failing, comparison=comparison
+    )
+    assert_plain(scores.write_summary(folder).read_text(encoding="utf-8"))
+    return page.read_text(encoding="utf-8")
+
+
 def _info(video: Video) -> VideoInfo:
     return replace(video.info, path=EVIL, codec=EVIL, notes=(EVIL,))
 
@@ -244,6 +270,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "Run.save_html": _html_of_run,
     "Comparison.save_html": _html_of_comparison,
     "Diagnosis.save_html": _html_of_diagnosis,
+    "evaluation.save_page": _evaluation,
     "Diagnosis._repr_html_": lambda folder: _diagnosis()._repr_html_(),
     "Answer._repr_html_": lambda folder: _answer()._repr_html_(),
     "Run._repr_html_": lambda folder: _run(folder)._repr_html_(),

@@ -2,7 +2,7 @@
 
 One object a line; `docs/problems.md` describes the fields. A line that cannot be read is one error
 that names the file, the line and the field. Trees are not kept: they are made anew from the video.
-Formats of other libraries: `export.py`.
+Rows of other programs: `dialects`.
 """
 
 from __future__ import annotations

@@ -24,12 +24,17 @@ from mmreason.models.base import (
 )
 from mmreason.tools.calls import FAILURES
 from mmreason.training.data.conversation import to_conversation
-from mmreason.training.data.export import ground_truth
+from mmreason.training.data.question_text import ground_truth
 from mmreason.training.data.sample import MediaRef, SampleMessage
 from mmreason.training.evaluation.conditions import Condition
 from mmreason.training.evaluation.plan import Ask
 from mmreason.training.evaluation.rows import EvalRow
-from mmreason.training.evaluation.scoring import kind_of_truth, score_reply, truth_text
+from mmreason.training.evaluation.scoring import (
+    kind_of_truth,
+    right_texts,
+    score_reply,
+    truth_text,
+)
 from mmreason.training.evaluation.settings import EvaluateSettings
 from mmreason.training.evaluation.text_scores import AnswerScorer
 from mmreason.types import UsageError
@@ -209,6 +214,7 @@ def _row_of(ask: Ask) -> EvalRow:
         question=ask.truth.question,
         options=ask.truth.options,
         truth=truth_text(ask.truth),
+        right_texts=right_texts(ask.truth),
         choice=ask.truth.choice,
         is_audited=ask.is_audited,
     )

@@ -13,10 +13,13 @@ from typing import Any, Protocol
 
 from mmreason.evaluation.public.judge import JUDGE_PROMPT, MOST_ANSWER_CHARACTERS, read_verdict
 from mmreason.json_lines import append_lines, encode_json_line, mend_last_line, require_json_lines
+from mmreason.language.prompts import LETTERS
 from mmreason.models.base import ChatModel, GenerateRequest, Message, ModelError, Reply, TextPart
 from mmreason.tools.calls import FAILURES
 from mmreason.training.evaluation.rows import EvalRow
 from mmreason.training.evaluation.scoring import TruthKind
+from mmreason.training.rewards import Trajectory, Truth
+from mmreason.training.rewards.judge import Judge, JudgeSettings
 from mmreason.types import UsageError
 
 VERDICTS_FILE = "judged.jsonl"
@@ -54,8 +57,30 @@ class AnswerJudge(Protocol):
         ...
 
 
+class ServedJudge:
+    """The judge of rewards, behind a URL. See `AnswerJudge`."""
+
+    def __init__(self, settings: JudgeSettings):
+        self.settings = settings
+        self._judge = Judge(settings)
+
+    @property
+    def name(self) -> str:
+        """URL and model."""
+        return f"{self.settings.url} {self.settings.model or ''}".strip()
+
+    def judge(self, items: Sequence[JudgeItem]) -> list[bool | None]:
+        """See `AnswerJudge`."""
+        truths = [
+            Truth(question=item.question, answer=item.right_answers[0], answers=item.right_answers)
+            for item in items
+        ]
+        values = self._judge([Trajectory(answer=item.answer) for item in items], truths)
+        return [value >= 1 if isinstance(value, float) else None for value in values]
+
+
 class ModelJudge:
-    """A model that is asked for a yes or no. See `AnswerJudge`."""
+    """A model of this process that is asked for a yes or no. See `AnswerJudge`."""
 
     def __init__(self, model: ChatModel):
         self.model = model
@@ -91,7 +116,7 @@ def judge_rows(
     waiting = [row for row in rows if _is_judged(row) and row.key not in verdicts]
     for start in range(0, len(waiting), _AT_A_TIME):
         group = waiting[start : start + _AT_A_TIME]
-        items = [JudgeItem(row.question, (row.truth,), row.answer or row.reply) for row in group]
+        items = [_item_of(row) for row in group]
         lines = b""
         for row, verdict in zip(group, judge.judge(items), strict=True):
             if verdict is not None:
@@ -108,6 +133,12 @@ def read_judged(rows: Sequence[EvalRow], folder: Path) -> tuple[EvalRow, ...]:
     """The rows with the verdicts that are in `folder`."""
     verdicts = _read_verdicts(folder / VERDICTS_FILE, None)
     return tuple(replace(row, judged=verdicts.get(row.key)) for row in rows)
+
+
+def _item_of(row: EvalRow) -> JudgeItem:
+    lettered = [f"{LETTERS[i]}. {option}" for i, option in enumerate(row.options)]
+    rights = (row.truth,) if row.choice is not None else row.right_texts
+    return JudgeItem("\n".join([row.question, *lettered]), rights, row.answer or row.reply)
 
 
 def _is_judged(row: EvalRow) -> bool:

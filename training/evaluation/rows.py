@@ -53,7 +53,9 @@ class EvalRow:
     options: tuple[str, ...] = ()
     """As they were shown."""
     truth: str = ""
-    """The right answer in words."""
+    """The right answer for people."""
+    right_texts: tuple[str, ...] = ()
+    """All that are right, in words."""
     choice: int | None = None
     """Of a choice the right option, from 0."""
     reply: str = ""

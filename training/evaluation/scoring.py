@@ -20,7 +20,7 @@ from mmreason.language.answer_reading import AnswerKind, AnswerReading, read_ans
 from mmreason.language.numbers import numbers_as_digits
 from mmreason.language.text import split_words
 from mmreason.language.thoughts import split_thought
-from mmreason.training.data.export import ground_truth
+from mmreason.training.data.question_text import ground_truth
 from mmreason.training.rewards import Trajectory, Truth, box_f1, from_turns, tube_viou
 from mmreason.training.tasks.videos import RIGHT_OVERLAP, is_right
 from mmreason.video.json_input import JsonInputError, parse_json

@@ -176,6 +176,8 @@ class _Maker:
             kind_of = "near-miss" if family in told else "absent"
         else:
             candidates, kind_of = named or pool, "near-miss" if named else "absent"
+        if not candidates:  # a small world names all that there is: ask of something else
+            return self.ask_absent(facts)
         question = self._wording(self._data["families"][family]["questions"])
         return NoteQuestion(
             text=_fill(question, {slot: rng.choice(candidates)}),

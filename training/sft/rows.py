@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmreason.models.base import ClipRecipe
-from mmreason.training.data.conversation import learnt_messages, to_conversation
+from mmreason.training.data.conversation import FrameCache, learnt_messages, to_conversation
 from mmreason.training.data.sample import RowFault, Sample, SampleMessage
 from mmreason.training.learner.dialogues import encode_dialogue
 from mmreason.training.learner.policy_model import PolicyModel
@@ -60,6 +60,7 @@ class RowEncoder:
         self._system_prompt = system_prompt
         self._longest_tokens = longest_tokens
         self._needs_pairs = needs_pairs
+        self._frames = FrameCache()
 
     def encode(self, sample: Sample, position: int) -> tuple[SftRow, ...] | RowFault:
         """The row of a sample, of a preference pair both; a fault where it cannot be used."""
@@ -97,7 +98,9 @@ class RowEncoder:
             message.text.strip() for message, flag in zip(messages, learnt, strict=True) if flag
         ):
             raise UsageError("expected an answer to learn, found an empty one")
-        conversation = to_conversation(messages, self._clip, system_prompt=self._system_prompt)
+        conversation = to_conversation(
+            messages, self._clip, system_prompt=self._system_prompt, cache=self._frames
+        )
         flags = (*(False,) * (len(conversation) - len(messages)), *learnt)
         sequence = encode_dialogue(self._policy, conversation, flags)
         if (tokens := len(sequence.token_ids)) > self._longest_tokens:

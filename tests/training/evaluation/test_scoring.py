@@ -130,10 +130,8 @@ def test_an_answer_that_there_is_none_is_right_where_there_is_none() -> None:
 
 
 def test_kinds_and_texts_of_truths() -> None:
-    kinds = [kind_of_truth(truth) for truth in (CHOICE, NUMBER, TEXT, SPANS, BOX, TUBE, Truth())]
-    assert kinds == [
-        TruthKind(name) for name in "choice number text spans boxes tube unknown".split()
-    ]
+    truths = (CHOICE, NUMBER, TEXT, TUBE, SPANS, BOX, Truth())
+    assert [kind_of_truth(truth) for truth in truths] == list(TruthKind)
     assert kind_of_truth(Truth(answer="")) is TruthKind.UNKNOWN
     assert (truth_text(CHOICE), truth_text(TEXT)) == ("B. blue", "a red kettle / a teapot")
     assert [right_texts(t) for t in (CHOICE, NUMBER, SPANS)] == [("blue",), ("3",), ()]

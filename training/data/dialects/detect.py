@@ -262,8 +262,11 @@ def _unknown(path: Path, rows: Sequence[RawRow]) -> str:
 
 def _roots(path: Path, media_root: str | Path | None) -> list[tuple[str, Path]]:
     """Folders that paths may start from, the likeliest first, and what they are called."""
-    folder = path.resolve().parent if not path.is_dir() else path.resolve()
+    # A link stays one: who links to a file elsewhere may keep its videos here.
+    folder = path.absolute() if path.is_dir() else path.absolute().parent
     roots = [("the file's folder", folder), ("the folder above the file's", folder.parent)]
+    if path.is_symlink() and path.is_file():
+        roots.append(("the folder of the file that is linked to", path.resolve().parent))
     if media_root is not None:
         roots.insert(0, ("the media root", Path(media_root)))
     return roots

@@ -23,6 +23,10 @@ _STARTS = (
     (b"WEBP", 8, ".webp"),
     (b"ftyp", 4, ".mp4"),
     (b"\x1aE\xdf\xa3", 0, ".mkv"),
+    (b"WAVE", 8, ".wav"),
+    (b"ID3", 0, ".mp3"),
+    (b"fLaC", 0, ".flac"),
+    (b"OggS", 0, ".ogg"),
 )
 """Bytes, where they stand, and the ending of files that have them."""
 
@@ -34,7 +38,7 @@ def keep_bytes(data: bytes, name: str) -> str:
         raise BadRow(f"{name!r} holds {len(data):,} bytes, the limit is {MOST_EMBEDDED_BYTES:,}")
     ending = next((e for start, at, e in _STARTS if data[at : at + len(start)] == start), None)
     if ending is None:
-        raise BadRow(f"{name!r} holds bytes of no picture or clip that is known")
+        raise BadRow(f"{name!r} holds bytes of no picture, clip or sound that is known")
     digest = hashlib.sha256(data).hexdigest()
     try:
         path = cache_folder() / "rows" / digest[:2] / f"{digest}{ending}"

@@ -93,7 +93,7 @@ def open_raw(path: Path) -> RawFile:
 
 
 def read_lines(path: Path) -> Iterator[RawRow]:
-    """Each line that is not blank. Lines that hold a list are packed rows."""
+    """Each line that is not blank."""
     for line in read_json_lines(
         path, dict, most_line_bytes=MOST_LINE_BYTES, refuse_half_pairs=True
     ):

@@ -38,6 +38,8 @@ def read_problem(row: Mapping[str, Any], context: RowContext) -> Sample:
         problem = from_row(problem_row)
     except ValueError as error:
         raise BadRow(str(error)) from error
+    if problem.truth.answer is not None and not problem.truth.answer.strip():
+        raise BadRow("the answer is empty")
     media: tuple[MediaRef, ...] = ()
     if problem.video is not None:
         path = resolve_path(problem.video, context.root)

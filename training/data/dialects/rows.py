@@ -116,8 +116,10 @@ def make_sample(
     """A sample with its id, channel and transcript; fields that are not `used` are free columns.
     Raises BadRow."""
     id_field = next((name for name in ID_FIELDS if has_value(row, name)), None)
-    channel_field = next((name for name in CHANNEL_FIELDS if has_value(row, name)), None)
-    known = {*used, id_field, channel_field, TRANSCRIPT_FIELD, OWN_KEY}
+    # What is no text under such a name is something else, and a free column.
+    texts = {name for name in (*CHANNEL_FIELDS, TRANSCRIPT_FIELD) if isinstance(row.get(name), str)}
+    channel_field = next((name for name in CHANNEL_FIELDS if name in texts and row[name]), None)
+    known = {*used, id_field, channel_field, OWN_KEY, *({TRANSCRIPT_FIELD} & texts)}
     # A null says nothing: tables and Parquet have one wherever a row lacks a column.
     columns = {
         name: to_json_value(v, name)
@@ -131,7 +133,7 @@ def make_sample(
         messages=tuple(messages),
         truth=replace(truth, columns=columns),
         rejected=tuple(rejected),
-        transcript=read_text(row, TRANSCRIPT_FIELD, default=""),
+        transcript=row[TRANSCRIPT_FIELD] if TRANSCRIPT_FIELD in texts else "",
         channel=channel or ("" if channel_field is None else read_text(row, channel_field)),
         columns=columns,
         source=context.source,
@@ -165,6 +167,9 @@ def to_json_value(value: Any, name: str) -> Any:
 def read_id(row: Mapping[str, Any], name: str) -> str:
     """An id: a text or a whole number. Raises BadRow."""
     value = row[name]
+    if isinstance(value, float) and value.is_integer():
+        # Tables with a gap in the column keep whole numbers so.
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadRow(f"{name!r} must be a text or a whole number, found {describe(value)}")
     text = str(value)
@@ -227,6 +232,20 @@ def read_role(value: Any, tags: TurnTags | None = None) -> Role:
         names = ", ".join(dict.fromkeys(_ROLES))
         raise BadRow(f"a speaker must be one of {names}; found {describe(value)}")
     return _ROLES[value]
+
+
+def read_learnt(turn: Mapping[str, Any]) -> bool | None:
+    """Whether the loss of a turn counts (ms-swift: `loss`, OpenAI: `weight`); None where it does
+    not say. Raises BadRow."""
+    value = next((turn[name] for name in _LOSS_FIELDS if turn.get(name) is not None), None)
+    if value is None:
+        return None
+    if value not in (0, 1):
+        raise BadRow(f"the loss of a message must be true or false, found {describe(value)}")
+    return bool(value)
+
+
+_LOSS_FIELDS = ("loss", "loss_scale", "weight")
 
 
 def check_turns(messages: Sequence[SampleMessage]) -> None:

@@ -38,6 +38,8 @@ def read_truth(question: str, answer: Any, options: Sequence[Any] | None = None)
         return Truth(question=question, options=texts, choice=answer)
     answers = [strip_tags(str(value)) for value in _as_list(answer)]
     answers = list(dict.fromkeys(text for text in answers if text))
+    if answer is not None and not answers:
+        raise BadRow("the answer is empty")
     lettered = texts or options_in(question)
     if lettered and len(answers) == 1:
         choice = find_choice(answers[0], lettered)

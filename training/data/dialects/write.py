@@ -132,12 +132,18 @@ def _write_row(
 ) -> dict[str, Any]:
     """A row that reads back to the sample. Raises BadRow where none does."""
     row = to_row(sample)
-    if path.suffix != _PARQUET and dialect is not Dialect.PROBLEMS:
-        # Free columns stay columns, where none of the dialect's own has the name.
-        row = {name: v for name, v in sample.columns.items() if name not in row} | row
-    if dialect not in recognise_row(row).dialects:
-        # A free column looks like a field of another dialect: it goes under our key.
-        row = to_row(sample)
+    free = {name: value for name, value in sample.columns.items() if name not in row}
+    if free and path.suffix != _PARQUET and dialect is not Dialect.PROBLEMS:
+        # Free columns stay columns, unless one looks like a field of a dialect.
+        try:
+            return _complete(free | row, sample, dialect)
+        except BadRow:
+            pass
+    return _complete(row, sample, dialect)
+
+
+def _complete(row: dict[str, Any], sample: Sample, dialect: Dialect) -> dict[str, Any]:
+    """The row with our own key, where it does not read back to the sample without."""
     plain = _read_back(row, dialect, sample)
     own = make_own_key(sample, plain)
     if own:
@@ -147,7 +153,6 @@ def _write_row(
         raise BadRow(f"cannot hold {_difference(sample, plain)}")
     if dialect not in recognise_row(row).dialects:
         raise BadRow("would be read as a row of another dialect")
-    _to_text(row)
     return row
 
 
@@ -179,8 +184,9 @@ def _difference(sample: Sample, plain: Sample) -> str:
 
 
 def _with_paths(sample: Sample, path: Path, paths: Paths) -> Sample:
-    """The sample with its files named as asked for."""
-    return replace(sample, messages=_map_paths(sample.messages, path, paths))
+    """The sample with its files named as asked for, and with what rows hold of its truth."""
+    truth = replace(sample.truth, columns=sample.columns, tree=None)
+    return replace(sample, messages=_map_paths(sample.messages, path, paths), truth=truth)
 
 
 def _map_paths(
@@ -252,7 +258,15 @@ def _to_parquet(rows: Sequence[dict[str, Any]]) -> bytes:
     # others are in every row.
     names = list(dict.fromkeys(name for row in rows for name in row))
     filled = [name for name in names if any(row.get(name) not in (None, [], "") for row in rows)]
-    table = pyarrow.Table.from_pylist([{name: row.get(name) for name in filled} for row in rows])
     file = io.BytesIO()
-    parquet.write_table(table, file)
+    try:
+        table = pyarrow.Table.from_pylist(
+            [{name: row.get(name) for name in filled} for row in rows]
+        )
+        parquet.write_table(table, file)
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"the rows do not fit into one table of Parquet ({reason:.200})"
+        ) from error
     return file.getvalue()

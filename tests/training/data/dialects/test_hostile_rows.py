@@ -43,7 +43,7 @@ def problem(answer: str) -> str:
         ("7", "expected an object of fields"),
         ("[]", "expected an object of fields"),
         ('{"problem": 3, "answer": "x"}', "'problem' must be a text"),
-        ('{"problem": "", "answer": ""}', "says nothing"),
+        ('{"problem": "", "answer": null, "videos": null}', "says nothing"),
     ],
 )
 def test_one_bad_entry_of_a_list_costs_no_other(entry: str, expected: str, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_bytes_inside_of_a_row_must_be_a_picture_or_a_clip_of_bounded_size(
     evil = row | {"images": [{"bytes": b"MZ\x90 no picture", "path": "/etc/passwd"}]}
     opened = open_samples(save_parquet(tmp_path / "set.parquet", [row, evil]))
     assert Path(samples_of(opened)[0].media[0].path).read_bytes() == picture
-    assert "bytes of no picture or clip" in faults_of(opened)[0].reason
+    assert "bytes of no picture, clip or sound" in faults_of(opened)[0].reason
     monkeypatch.setattr(embedded, "MOST_EMBEDDED_BYTES", 10)
     assert "the limit is 10" in faults_of(opened)[0].reason
 

@@ -124,6 +124,24 @@ def test_boxes_of_norm1_need_their_image(tmp_path: Path) -> None:
     assert "need the size of their image" in reason_of(tmp_path, row)
 
 
+def test_an_empty_answer_is_a_fault(tmp_path: Path) -> None:
+    for answer in ("", " ", "<answer> </answer>"):
+        row = {"problem": "<video>Why?", "answer": answer, "videos": ["a.mp4"]}
+        assert reason_of(tmp_path, row) == "the answer is empty"
+        assert reason_of(tmp_path, {"id": "1", "question": "Why?", "answer": " "})
+
+
+def test_a_message_that_is_not_learnt_stays_so(tmp_path: Path) -> None:
+    turns = [
+        {"role": "user", "content": "Why?"},
+        {"role": "assistant", "content": "No idea.", "weight": 0},
+        {"role": "user", "content": "Why?"},
+        {"role": "assistant", "content": "Rain."},
+    ]
+    (sample,) = samples_of(open_samples(write(tmp_path, {"messages": turns})))
+    assert [message.is_learnt for message in sample.messages] == [None, False, None, None]
+
+
 def test_an_answer_that_is_none_of_the_options_is_a_fault(tmp_path: Path) -> None:
     row = {"problem": "Which?", "data_type": "video", "problem_type": "multiple choice"}
     row |= {"path": "a.mp4"}
@@ -169,6 +187,18 @@ def test_paths_from_another_folder_are_found_and_noted(tmp_path: Path) -> None:
     again = open_samples(path, media_root=tmp_path / "elsewhere")
     assert again.media_root == tmp_path and "0 from the media root" in again.notes[0]
     assert open_samples(path, media_root=tmp_path).notes == ()
+
+
+def test_a_link_is_read_from_its_own_folder_or_from_that_of_its_file(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "there" / "a.mp4").write_bytes(b"x")
+    path = write(tmp_path / "there", {"video": "a.mp4", "conversations": TURNS})
+    link = tmp_path / "here" / "linked.json"
+    link.symlink_to(path)
+    assert open_samples(link).media_root == tmp_path / "there"
+    (tmp_path / "here" / "a.mp4").write_bytes(b"x")
+    assert open_samples(link).media_root == tmp_path / "here"
 
 
 def test_two_rows_of_one_id_are_a_fault_whatever_their_code_points(tmp_path: Path) -> None:

@@ -123,6 +123,29 @@ def test_a_placeholder_in_a_text_is_no_file(tmp_path: Path) -> None:
     assert write_samples(tmp_path / "a.jsonl", [html], "problems").rows == 1
 
 
+def test_columns_of_several_types_are_no_table(tmp_path: Path) -> None:
+    rows = [
+        replace(make(name, ("user", ("Why?",)), ("assistant", ("So.",))), columns={"data_type": x})
+        for name, x in (("1", "text"), ("2", 2), ("3", {"deep": 1}))
+    ]
+    with pytest.raises(UsageError, match="do not fit into one table of Parquet"):
+        write_samples(tmp_path / "a.parquet", rows, "onethinker")
+    assert list(tmp_path.glob("a.*")) == []
+
+
+def test_a_free_column_that_looks_like_a_field_stays_a_free_column(tmp_path: Path) -> None:
+    text = make("1", ("user", ("Why?",)), ("assistant", ("So.",)))
+    columns = {"video": "b.mp4", "path": "c.mp4", "reward_model": {}, "messages": [1], "x": 1.5}
+    sample = replace(text, columns=columns)
+    for dialect, endings in ENDINGS.items():
+        out = tmp_path / f"{dialect}{endings[0]}"
+        if dialect is Dialect.VIDEO_R1:
+            continue  # it needs a file
+        assert write_samples(out, [sample], dialect).faults == (), dialect
+        (again,) = samples_of(open_samples(out, dialect))
+        assert again.columns == again.truth.columns == columns
+
+
 def test_a_stretch_that_others_cannot_show_is_told(tmp_path: Path) -> None:
     (note,) = write_samples(tmp_path / "a.json", [TUBE], "llava").notes
     assert "other programs will show all of it" in note
