@@ -168,7 +168,7 @@ class TrainingRun:
                 groups = self._sample_groups()
             self._insist_on_rewards(groups)
             if self._served is not None:
-                self._served.rest()
+                self._served.let_sleep()
             sampled_s = time.perf_counter()
             # 2) What they are worth, and the updates made of them.
             advantages = compute_advantages(groups, self.recipe, self._scales, self._gather)
@@ -425,7 +425,7 @@ class TrainingRun:
                 problems=recipe.evaluation.problems,
             )
         if self._served is not None:
-            self._served.rest()
+            self._served.let_sleep()
         # Right answers count; rewards where no answer can be told right.
         score = metrics.get("eval/correct", metrics.get("eval/reward", 0.0))
         if not state.learnt:

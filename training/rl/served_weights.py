@@ -71,7 +71,7 @@ class ServedWeights:
         self._together(push)
         self._version = version
 
-    def rest(self) -> None:
+    def let_sleep(self) -> None:
         """Let the server give its memory back while the model is trained, where it is to."""
         self._together(self._sampler.sleep)
         # A server that sleeps has dropped the model, though no update may follow.
