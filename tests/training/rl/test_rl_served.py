@@ -92,6 +92,7 @@ def test_a_server_that_keeps_its_weights_is_found_out(tmp_path: Path) -> None:
         run(started, tmp_path / "started")
 
 
+@pytest.mark.full
 def test_a_server_without_the_route_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         run(WeightsServerFake("sglang"), tmp_path, weights_as="adapter", lora=Lora(rank=2))
