@@ -29,7 +29,7 @@ from mmreason.cli.measuring import show_bar
 if TYPE_CHECKING:
     from mmreason.models.base import ChatModel
     from mmreason.training.data.dialects.detect import ReadSamples
-    from mmreason.training.evaluation.compare import PairedComparison
+    from mmreason.training.evaluation.compare import ScoresComparison
     from mmreason.training.evaluation.judging import AnswerJudge
     from mmreason.training.evaluation.settings import AuditSize, EvaluateSettings
     from mmreason.training.evaluation.summary import ProblemScores
@@ -191,7 +191,7 @@ class RunOutput:
 
     command: str
     read: ReadSamples
-    comparison: PairedComparison | None
+    comparison: ScoresComparison | None
     as_json: bool
     folder: Path | None
     report: Path | None
@@ -308,7 +308,7 @@ def show_scores(scores: ProblemScores, shown: RunOutput) -> None:
 
 
 def show_comparison(
-    comparison: PairedComparison, *, command: str, as_json: bool, report: Path | None
+    comparison: ScoresComparison, *, command: str, as_json: bool, report: Path | None
 ) -> None:
     """Print a comparison, and write its page where one was asked for."""
     if report is not None:
@@ -321,7 +321,7 @@ def show_comparison(
     _print_comparison(comparison)
 
 
-def _print_comparison(comparison: PairedComparison) -> None:
+def _print_comparison(comparison: ScoresComparison) -> None:
     from mmreason.training.evaluation.tables import comparison_tables
 
     for table in comparison_tables(comparison):

@@ -18,7 +18,7 @@ _COUNTS = ("questions", "conversations", "absent", "data_sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairedComparison:
+class ScoresComparison:
     """The first run less the second, on the questions that both answered.
 
     Example: `print(compare_scores(tuned, base).verdict)`.
@@ -46,7 +46,7 @@ class PairedComparison:
         return to_json(self) | {"verdict": self.verdict}
 
 
-def compare_scores(first: ProblemScores, second: ProblemScores) -> PairedComparison:
+def compare_scores(first: ProblemScores, second: ProblemScores) -> ScoresComparison:
     """Pair the questions of two runs by id. UsageError where they have none in common, and where
     questions of one id differ in what they ask, what is true or what is shown."""
     rows_a, rows_b = _by_id(first), _by_id(second)
@@ -75,7 +75,7 @@ def compare_scores(first: ProblemScores, second: ProblemScores) -> PairedCompari
         hits = [(rows_a[n].video, whole_a[n], whole_b[n]) for n in circular]
         differences.append(compare_hits("circular", hits))
     names_ab = _different_names(first, second)
-    return PairedComparison(
+    return ScoresComparison(
         first=names_ab[0],
         second=names_ab[1],
         questions=len(scored),

@@ -13,7 +13,7 @@ from mmreason.models.base import ClipRecipe, FramesPart
 from mmreason.tools.calls import FAILURES
 from mmreason.training.data.conversation import to_conversation
 from mmreason.training.data.sample import Sample, SampleMessage
-from mmreason.training.evaluation.compare import PairedComparison
+from mmreason.training.evaluation.compare import ScoresComparison
 from mmreason.training.evaluation.rows import EvalRow
 from mmreason.training.evaluation.summary import ProblemScores
 from mmreason.training.evaluation.tables import (
@@ -95,7 +95,7 @@ def save_page(
     *,
     command: str = "",
     failing: Sequence[FailingCase] = (),
-    comparison: PairedComparison | None = None,
+    comparison: ScoresComparison | None = None,
 ) -> Path:
     """Write the page of a run; returns its path."""
     values: dict[str, Any] = {
@@ -114,7 +114,7 @@ def save_page(
     return _write(path, values, f"Evaluation of {scores.name}")
 
 
-def save_comparison(comparison: PairedComparison, path: Path, *, command: str = "") -> Path:
+def save_comparison(comparison: ScoresComparison, path: Path, *, command: str = "") -> Path:
     """Write the page of a comparison alone; returns its path."""
     values: dict[str, Any] = {
         "version": __version__,

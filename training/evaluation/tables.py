@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mmreason.evaluation.refadv.figures import ClusteredFigure
 from mmreason.training.evaluation.audit import KnowledgeAudit
-from mmreason.training.evaluation.compare import PairedComparison
+from mmreason.training.evaluation.compare import ScoresComparison
 from mmreason.training.evaluation.conditions import AUDIT_CONDITIONS, Condition
 from mmreason.training.evaluation.paired import PairedDifference
 from mmreason.training.evaluation.summary import GroupScores, ProblemScores, ScoreColumn
@@ -137,7 +137,7 @@ def audit_tables(audit: KnowledgeAudit) -> list[ScoreTable]:
     return tables
 
 
-def comparison_tables(comparison: PairedComparison) -> list[ScoreTable]:
+def comparison_tables(comparison: ScoresComparison) -> list[ScoreTable]:
     """Differences, the four cells, and settings that differ."""
     rows = tuple(
         (d.name, d.first.text, d.second.text, *_difference_cells(d)[1:])
