@@ -38,6 +38,10 @@ def train_export(
         Path | None,
         typer.Option("--recipe", help="The run's recipe, where it was moved or run from Python."),
     ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge/--adapter", help="Adapters merged in, or alone (supervised runs)."),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Write the model as it was at a checkpoint, adapters merged in, for `--model`."""
@@ -61,13 +65,34 @@ def train_export(
     noted_file = recipe_file or _noted_recipe(run)
     folder = folder or run / f"model-step-{step:06d}"
     if kind == "sft":
-        export_sft(replace(read_recipe_file(noted_file, SftRecipe), out=run), folder, step=step)
+        export_sft(
+            replace(read_recipe_file(noted_file, SftRecipe), out=run),
+            folder,
+            step=step,
+            merge=merge,
+            metrics=_logged_figures(run, step),
+        )
     else:
+        if not merge:
+            raise UsageError("--adapter is for supervised runs; leave it out to merge")
         export(replace(read_recipe(noted_file), out=run), folder, step=step)
     if as_json:
         print_json({"step": step, "model": str(folder)})
         return
     result_console().print(f"the model as of step {step} is in {folder}", soft_wrap=True)
+
+
+def _logged_figures(run: Path, step: int) -> dict[str, float]:
+    """The newest value of each figure up to a step, by the run's log; empty without one."""
+    from mmreason.training.monitoring.run_log import METRICS_FILE
+    from mmreason.training.monitoring.runs import Run
+
+    figures: dict[str, float] = {}
+    if (run / METRICS_FILE).is_file():
+        for report in Run.read(run).steps:
+            if report.step <= step:
+                figures |= report.metrics
+    return figures
 
 
 def _noted_kind(run: Path) -> Kind:

@@ -178,7 +178,7 @@ def _run(
             print_line(f"{last.step} of {format_count(last.steps, 'step')} done")
         for name, (before, after) in compared.items():
             start = "not measured" if before is None else f"{before:.3g}"
-            print_line(f"held out, {name}: {start} before, {after:.3g} now")
+            print_line(f"held out, {name}: {start} before, {after:.3g} now{_interval(name, last)}")
         print_line(f"the model is in {model}" if has_model else "no model is written")
         print_line(f"look at the run: mmreason train report {recipe.out}")
     if failed:
@@ -197,6 +197,18 @@ def _compare(
         for name in _FIGURES
         if f"eval/{name}" in last.metrics
     }
+
+
+def _interval(name: str, last: StepReport | None) -> str:
+    """In which range a share of right answers lies with a probability of 95 %: of few questions a
+    difference may be chance."""
+    from mmreason.grounding.metrics.statistics import wilson_interval
+
+    questions = last.metrics.get("eval/questions") if last else None
+    if name != "correct" or last is None or not questions:
+        return ""
+    low, high = wilson_interval(last.metrics["eval/correct"] * questions, questions)
+    return f" ({low:.3g} to {high:.3g} with 95 % of {questions:.0f} questions)"
 
 
 def _show_plan(recipe: SftRecipe, samples: Any, held_out: Any, *, as_json: bool) -> None:

@@ -28,7 +28,7 @@ from mmreason.training.learner.packing import choose_layout
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
-from mmreason.training.parallel.strategy import build_strategy, check_processes, learning_rate_at
+from mmreason.training.parallel.strategy import build_strategy, check_processes, set_learning_rates
 from mmreason.training.rl.advantages import KindScales, StepAdvantages, compute_advantages
 from mmreason.training.rl.batches import MicroBatch, split_into_updates, split_zero_advantage
 from mmreason.training.rl.data_task import make_tasks
@@ -58,7 +58,7 @@ class TrainingRun:
     """One run in this process. `begin` or `restore` comes first, then `advance` as often as there
     are steps."""
 
-    def __init__(self, recipe: Recipe, accelerator: Accelerator):
+    def __init__(self, recipe: Recipe, accelerator: Accelerator, *, is_export: bool = False):
         check_processes(accelerator)
         self.accelerator = accelerator
         if recipe.data is not None:
@@ -87,7 +87,8 @@ class TrainingRun:
             accelerator, model, recipe.optimiser, precision=recipe.batching.precision, pad_id=pad_id
         )
         self._updater = Updater(laid_out, self._strategy, pad_id)
-        self._sampler = self._make_sampler()
+        # A model is written without anybody who samples from it.
+        self._sampler = self._make_local_sampler() if is_export else self._make_sampler()
         self._served = self._make_served()
         # Held-out problems are always judged with the weights as they are.
         is_current = follows_weights(self._sampler)
@@ -171,7 +172,7 @@ class TrainingRun:
                 groups = self._sample_groups()
             self._insist_on_rewards(groups)
             if self._served is not None:
-                self._served.rest()
+                self._served.let_sleep()
             sampled_s = time.perf_counter()
             # 2) What they are worth, and the updates made of them.
             advantages = compute_advantages(groups, self.recipe, self._scales, self._gather)
@@ -370,9 +371,9 @@ class TrainingRun:
     def _set_learning_rate(self) -> None:
         # By updates made, not by steps: a skipped update does not warm.
         updates = self.recipe.steps * self.recipe.batching.updates
-        rate = learning_rate_at(self.recipe.optimiser, self.state.updates, updates)
-        for group in self._strategy.optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rates(
+            self._strategy.optimiser, self.recipe.optimiser, self.state.updates, updates
+        )
 
     def _count_update(self, result: UpdateResult) -> None:
         state = self.state
@@ -428,7 +429,7 @@ class TrainingRun:
                 problems=recipe.evaluation.problems,
             )
         if self._served is not None:
-            self._served.rest()
+            self._served.let_sleep()
         # Right answers count; rewards where no answer can be told right.
         score = metrics.get("eval/correct", metrics.get("eval/reward", 0.0))
         if not state.learnt:

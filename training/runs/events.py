@@ -134,6 +134,7 @@ METRICS: Mapping[str, str] = {
     "eval/loss": "the same on held-out rows",
     "eval/channel/NAME": "the same over the held-out rows of one channel",
     "eval/preferred": "share of held-out pairs whose better answer gained on the worse one",
+    "eval/questions": "held-out questions that were answered for it",
     "start/NAME": "a held-out figure before the first step",
     "dpo/preferred": "share of pairs whose better answer has gained on the worse one",
     "dpo/margin": "mean lead of better answers over the reference's, times beta, nats",

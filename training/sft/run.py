@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,12 @@ from mmreason.training.data.conversation import adapt_clip
 from mmreason.training.data.sample import RowFault, Sample
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.learner.adapters import note_lost_precision, select_trained_weights
+from mmreason.training.learner.neftune import neftune_noise
 from mmreason.training.learner.packing import choose_layout
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import gather_values, sum_over_processes
-from mmreason.training.parallel.strategy import build_strategy, check_processes, learning_rate_at
+from mmreason.training.parallel.strategy import build_strategy, check_processes, set_learning_rates
 from mmreason.training.runs import checkpoint
 from mmreason.training.runs.batches import problem_index_at
 from mmreason.training.runs.checkpoint import RunState
@@ -34,8 +35,9 @@ from mmreason.training.runs.held_out import evaluate_held_out
 from mmreason.training.runs.metrics import Metric, merge_metrics, peak_memory_mb
 from mmreason.training.runs.settings import describe_changes, describe_settings
 from mmreason.training.runs.versions import library_versions
+from mmreason.training.sft.card import describe_model
 from mmreason.training.sft.recipe import LOWER_IS_BETTER, SftRecipe
-from mmreason.training.sft.rows import RowEncoder, SftRow
+from mmreason.training.sft.rows import RowEncoder, SftRow, find_faults
 from mmreason.training.sft.update import SftUpdater, SftUpdateResult
 from mmreason.training.tasks.samples import sample_questions
 from mmreason.types import UsageError
@@ -44,6 +46,10 @@ _TEXT_CLIP = ClipRecipe(frames=8, leaf_s=8.0)
 """Of a model that holds no conversation: it has no frames to show."""
 LONGEST_TOKENS = 32_768
 """Tokens of a row where a model does not say how many it holds."""
+
+LEAST_RATE = 1e-6
+LEAST_RATE_OF_ADAPTERS = 1e-5
+"""Learning rates below which a run says that little may be learnt."""
 
 
 class SftRun:
@@ -92,14 +98,17 @@ class SftRun:
             batch_tokens=batching.micro_tokens,
         )
         self._encoder, self._clip = make_encoder(recipe, self.policy)
-        self.state = RunState.beginning(
-            self.policy.fingerprint,
-            describe_settings(replace(recipe, samples=None, held_out_samples=None))
-            if recipe.samples is None
-            else describe_settings(replace(recipe, held_out_samples=None)),
-            library_versions(),
+        settings = describe_settings(replace(recipe, held_out_samples=None))
+        if recipe.samples is None:
+            # A row may be mended between two parts of a run; with another number of them the order
+            # would be another.
+            settings["rows"] = str(len(samples))
+        self.state = RunState.beginning(self.policy.fingerprint, settings, library_versions())
+        self._notes: tuple[str, ...] = (
+            *note_lost_precision(model),
+            *layout_notes,
+            *_note_low_rate(recipe),
         )
-        self._notes: tuple[str, ...] = (*note_lost_precision(model), *layout_notes)
         # One row ahead of the model: its media are read while the model is at work.
         self._reader = ThreadPoolExecutor(max_workers=1)
         self._ahead: tuple[int, Future[list[tuple[SftRow, ...] | RowFault]]] | None = None
@@ -117,7 +126,10 @@ class SftRun:
         return bool(patience) and self.state.since_best >= patience
 
     def begin(self, resume: bool) -> None:
-        """Go on from the newest checkpoint, or begin anew."""
+        """Go on from the newest checkpoint, or begin anew. UsageError for rows that cannot be used,
+        as far as that is told without opening their media; with "skip" they are named as they come
+        by."""
+        self._refuse_bad_rows()
         newest = checkpoint.find_newest(self.recipe.out)
         if newest is None:
             # What the model was before is told with the first step.
@@ -133,9 +145,26 @@ class SftRun:
         self._notes = (*self._notes, *notes)
         self.restore(folder, state)
 
-    def restore(self, folder: Path, state: RunState) -> None:
-        """Go on from a checkpoint. UsageError for one of another recipe or model."""
-        changes = describe_changes(state.settings, self.state.settings)
+    def _refuse_bad_rows(self) -> None:
+        # Rows that are made when they are asked for may be without end.
+        if self.recipe.data.bad_rows == "skip" or not isinstance(self.samples, tuple | list):
+            return
+        needs_pairs = self.recipe.objective.formula == "dpo"
+        faults = find_faults([*self.samples, *self.held_out], needs_pairs=needs_pairs)
+        if faults:
+            more = f", and {len(faults) - 1:,} more rows" if len(faults) > 1 else ""
+            raise UsageError(
+                f"{faults[0]}{more}; `mmreason data check FILE --fix` writes a file without them, "
+                "data.bad_rows=skip leaves them out"
+            )
+
+    def restore(self, folder: Path, state: RunState, *, is_to_train: bool = True) -> None:
+        """Go on from a checkpoint. UsageError for one of another recipe or model; of other rows
+        where it is to be trained on."""
+        now = dict(self.state.settings)
+        if not is_to_train and "rows" in state.settings:
+            now["rows"] = state.settings["rows"]
+        changes = describe_changes(state.settings, now)
         if state.fingerprint != self.policy.fingerprint:
             changes.append("the model starts from other weights")
         if changes:
@@ -160,7 +189,8 @@ class SftRun:
             self._refuse_faults(faults)
             read_s = time.perf_counter()
             self._set_learning_rate()
-            result = self._updater.update(rows)
+            noise = neftune_noise(self.policy.model, self.recipe.objective.neftune_alpha)
+            result = self._updater.update(rows, noise)
             trained_s = time.perf_counter()
             self._count_update(result)
             held_out = self._evaluate()
@@ -197,10 +227,19 @@ class SftRun:
         if not count:
             return {}
         mine = range(self.accelerator.process_index, count, self.accelerator.num_processes)
+        # Tokenizer and frames are not made for two threads at once.
+        if self._ahead is not None:
+            wait([self._ahead[1]])
         rows: list[SftRow] = []
+        faults: list[RowFault] = []
         for index in mine:
             item = self._encoder.encode(self.held_out[index], index)
-            rows += () if isinstance(item, RowFault) else item
+            if isinstance(item, RowFault):
+                faults.append(item)
+            else:
+                rows += item
+        self._refuse_faults(faults)
+        self._notes += tuple(f"held-out row left out: {fault}" for fault in faults)
         with self._strategy.unsharded():
             local = self._updater.measure(rows)
         merged = merge_metrics(gather_values(self.accelerator, [local]))
@@ -226,9 +265,10 @@ class SftRun:
             max_new_tokens=evaluation.answer_tokens,
         )
         with self._strategy.unsharded():
-            return evaluate_held_out(
+            answered = evaluate_held_out(
                 task, policy.codec, self._sampler, self.accelerator, problems=len(asked)
             )
+        return answered | {"eval/questions": float(len(asked))}
 
     def save_checkpoint(self, *, is_required: bool) -> None:
         """Write a checkpoint where one is due. One that cannot be written is told in the next
@@ -245,15 +285,20 @@ class SftRun:
             note = f"the checkpoint of step {self.state.step} could not be written: {error}"
             self._notes = (*self._notes, note)
 
-    def save_model(self, folder: Path) -> None:
-        """Write a model folder, adapters merged in. OSError where that fails: the folder is then as
-        it was."""
+    def save_model(
+        self, folder: Path, *, merge: bool = True, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Write a model folder with its card, adapters merged in or alone. OSError where that
+        fails: the folder is then as it was. `metrics` are what the card tells of the model."""
         unfinished = folder.with_name(f".{folder.name}.tmp")
         policy = self._strategy.policy_to_save(self.policy)
 
         def write(policy: PolicyModel) -> None:
             shutil.rmtree(unfinished, ignore_errors=True)
-            policy.save(unfinished)
+            card = describe_model(
+                self.recipe, self.state, metrics or {}, merge=merge, base_model=self.policy.name
+            )
+            policy.save(unfinished, merge=merge, card=card)
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
 
@@ -266,7 +311,9 @@ class SftRun:
         else:
             encoded = self._encode_rows(cursor)
         following = cursor + self.recipe.batching.rows
-        self._ahead = (following, self._reader.submit(self._encode_rows, following))
+        self._ahead = None
+        if self.state.step + 1 < self.steps:
+            self._ahead = (following, self._reader.submit(self._encode_rows, following))
         return encoded
 
     def _encode_rows(self, cursor: int) -> list[tuple[SftRow, ...] | RowFault]:
@@ -293,9 +340,9 @@ class SftRun:
 
     def _set_learning_rate(self) -> None:
         # By updates made, not by steps: a skipped update does not warm.
-        rate = learning_rate_at(self.recipe.optimiser, self.state.updates, self.steps)
-        for group in self._strategy.optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rates(
+            self._strategy.optimiser, self.recipe.optimiser, self.state.updates, self.steps
+        )
 
     def _count_update(self, result: SftUpdateResult) -> None:
         state = self.state
@@ -334,7 +381,7 @@ class SftRun:
             return metrics
         self.state = replace(state, best=score, since_best=0)
         try:
-            self.save_model(self.recipe.out / "best")
+            self.save_model(self.recipe.out / "best", metrics=metrics)
         except OSError as error:
             self._notes += (f"the best model could not be written: {error}",)
         return metrics
@@ -356,6 +403,18 @@ def make_encoder(recipe: SftRecipe, policy: PolicyModel) -> tuple[RowEncoder, Cl
         needs_pairs=recipe.objective.formula == "dpo",
     )
     return encoder, clip
+
+
+def _note_low_rate(recipe: SftRecipe) -> tuple[str, ...]:
+    rate = recipe.optimiser.learning_rate
+    least = LEAST_RATE_OF_ADAPTERS if recipe.weights.lora is not None else LEAST_RATE
+    # Preference pairs are learnt at rates as low as those of reinforcement learning.
+    if rate >= least or recipe.objective.formula == "dpo":
+        return ()
+    return (
+        f"the learning rate of {rate:g} is low for supervised training, and little may be learnt: "
+        f"{10 * least:g} is common here; set optimiser.learning_rate",
+    )
 
 
 def _context_tokens(model: Any) -> int:

@@ -6,7 +6,7 @@ step does is in `run.py`, showing is in `mmreason.training.monitoring`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -48,9 +48,14 @@ def train_sft(
     samples, held_out = load_samples(recipe)
     run = SftRun(recipe, accelerator, samples, held_out)
     run.begin(resume)
+    start: dict[str, float] = {}
+    figures: dict[str, float] = {}
     while run.state.step < run.steps:
+        report = run.advance()
+        start |= {n: v for n, v in report.metrics.items() if n.startswith("start/")}
+        figures = {**start, **report.metrics}
         # Told before it is saved: who keeps a log then has every step that a checkpoint counts.
-        yield run.advance()
+        yield report
         stop = any_process(run.accelerator, should_stop()) or run.is_done
         is_last = run.state.step == run.steps
         run.save_checkpoint(is_required=stop or is_last or run.is_failing)
@@ -62,7 +67,7 @@ def train_sft(
         if stop:
             break
     if run.state.learnt:
-        run.save_model(recipe.out / "model")
+        run.save_model(recipe.out / "model", metrics=figures)
     elif run.state.step >= run.steps:
         raise NothingLearnt(
             f"nothing was learnt in {format_count(run.state.step, 'step')}, and no model is "
@@ -70,9 +75,17 @@ def train_sft(
         )
 
 
-def export_sft(recipe: SftRecipe, folder: Path, *, step: int | None = None) -> int:
+def export_sft(
+    recipe: SftRecipe,
+    folder: Path,
+    *,
+    step: int | None = None,
+    merge: bool = True,
+    metrics: Mapping[str, float] | None = None,
+) -> int:
     """Write the model as it was at a checkpoint of the run, the newest or that of `step`, as an
-    ordinary model folder; the step. Nothing is trained.
+    ordinary model folder, or its adapters alone; the step. Nothing is trained, and no row is read.
+    `metrics` of that step go into the card.
 
     Raises UsageError where there is no such checkpoint, where it is of another recipe or model, and
     where `folder` is there already.
@@ -88,10 +101,11 @@ def export_sft(recipe: SftRecipe, folder: Path, *, step: int | None = None) -> i
     else:
         checkpoint, state = find_step(recipe.out, step)
     accelerator = Accelerator(mixed_precision=recipe.batching.precision)
-    run = SftRun(recipe, accelerator, *load_samples(recipe))
-    run.restore(checkpoint, state)
+    # The rows are not needed, and may be gone by now.
+    run = SftRun(recipe, accelerator, recipe.samples or (), ())
+    run.restore(checkpoint, state, is_to_train=False)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    run.save_model(folder)
+    run.save_model(folder, merge=merge, metrics=metrics)
     return state.step
 
 

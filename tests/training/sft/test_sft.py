@@ -12,12 +12,15 @@ import torch
 from accelerate import Accelerator
 
 from mmreason.training.data.conversation import to_conversation
-from mmreason.training.data.sample import Sample, SampleMessage
+from mmreason.training.data.sample import MediaKind, MediaRef, SampleMessage
 from mmreason.training.data.settings import DataSettings
-from mmreason.training.learner.adapters import TrainedWeights
+from mmreason.training.learner.adapters import Lora, TrainedWeights
 from mmreason.training.learner.dialogues import encode_dialogue
-from mmreason.training.parallel.strategy import OptimiserSettings
-from mmreason.training.rewards import Truth
+from mmreason.training.parallel.strategy import (
+    OptimiserSettings,
+    group_parameters,
+    set_learning_rates,
+)
 from mmreason.training.rollouts.types import Role
 from mmreason.training.runs.recipe_parts import CheckpointSettings
 from mmreason.training.sft import (
@@ -29,28 +32,12 @@ from mmreason.training.sft import (
     train_sft,
 )
 from mmreason.training.sft.run import SftRun
+from mmreason.training.sft.trainer import export_sft
 from mmreason.types import UsageError
-from tests.fakes import tiny_rl
+from tests.fakes import sft_runs, tiny_rl
 
 COLOURS = tiny_rl.COLOURS
-
-
-def sample(i: int, rejected: str = "") -> Sample:
-    colour = COLOURS[i % len(COLOURS)]
-    worse = (SampleMessage(role="assistant", parts=(rejected,)),) if rejected else ()
-    return Sample(
-        id=f"row-{i}",
-        messages=(
-            SampleMessage(role="user", parts=("say it " + "please " * (i % 3) + colour,)),
-            SampleMessage(role="assistant", parts=(colour + " it" * (i % 2),)),
-        ),
-        rejected=worse,
-        truth=Truth(answer=colour),
-        channel="even" if i % 2 == 0 else "odd",
-    )
-
-
-SAMPLES = [sample(i) for i in range(8)]
+SAMPLES = sft_runs.SAMPLES
 
 
 def recipe(out: Path, **changes: Any) -> SftRecipe:
@@ -162,7 +149,7 @@ def test_held_out_rows_are_measured_before_and_after_and_the_best_model_is_kept(
 
 
 def test_a_pair_of_equal_policies_costs_log_2_and_then_less(tmp_path):
-    pairs = [sample(i, rejected=COLOURS[(i + 1) % 4]) for i in range(4)]
+    pairs = [sft_runs.sample(i, rejected=COLOURS[(i + 1) % 4]) for i in range(4)]
     rows = run_all(recipe(tmp_path, samples=pairs, objective=SftObjective(formula="dpo"), steps=4))
     assert rows[0]["loss/mean"] == pytest.approx(math.log(2), abs=1e-6)
     assert rows[-1]["loss/mean"] < rows[0]["loss/mean"] and rows[-1]["dpo/margin"] > 0
@@ -189,8 +176,21 @@ def test_a_pair_of_equal_policies_costs_log_2_and_then_less(tmp_path):
             ),
             "more than the 64 that fit",
         ),
+        (
+            replace(
+                SAMPLES[0],
+                messages=(
+                    SampleMessage(
+                        role="user",
+                        parts=(MediaRef(kind=MediaKind.VIDEO, paths=("/none/a.mp4",)), "what"),
+                    ),
+                    SAMPLES[0].messages[1],
+                ),
+            ),
+            "there is no such file",
+        ),
     ],
-    ids=["no answer", "empty answer", "too long"],
+    ids=["no answer", "empty answer", "too long", "no file"],
 )
 def test_a_bad_row_is_refused_or_named_and_left_out(tmp_path, bad, reason):
     rows = [bad, *SAMPLES[1:]]
@@ -206,6 +206,88 @@ def test_a_bad_row_is_refused_or_named_and_left_out(tmp_path, bad, reason):
     (report,) = train_sft(made)
     assert report.metrics["rows/left_out"] == 1
     assert any(reason in line and "row-0" in line for line in report.warnings)
+
+
+def test_all_bad_rows_are_counted_before_the_first_step(tmp_path):
+    unanswered = [replace(row, messages=row.messages[:1]) for row in SAMPLES[:3]]
+    made = recipe(tmp_path, samples=[*SAMPLES, *unanswered], batching=SftBatching(rows=1))
+    with pytest.raises(UsageError, match=r"row-0: nothing to learn.*and 2 more rows"):
+        run_all(made)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_bad_held_out_row_is_refused_or_named(tmp_path):
+    long = SampleMessage(role="user", parts=("please " * 70,))
+    bad = replace(SAMPLES[0], messages=(long, SAMPLES[0].messages[1]))
+    with pytest.raises(UsageError, match="more than the 64 that fit"):
+        run_all(recipe(tmp_path / "a", held_out_samples=[bad]))
+    made = recipe(
+        tmp_path / "b",
+        held_out_samples=[bad, SAMPLES[1]],
+        data=DataSettings(bad_rows="skip"),
+        steps=1,
+    )
+    (report,) = train_sft(made)
+    assert any("held-out row left out: row-0" in line for line in report.warnings)
+
+
+def test_noise_on_embeddings_is_what_the_recipe_says(tmp_path):
+    plain = run_all(recipe(tmp_path / "a", steps=1))[0]["loss/mean"]
+    noisy = recipe(tmp_path / "b", steps=1, objective=SftObjective(neftune_alpha=20.0))
+    assert abs(run_all(noisy)[0]["loss/mean"] - plain) > 1e-4
+
+
+def test_a_low_rate_is_told(tmp_path):
+    low = OptimiserSettings(learning_rate=1e-7, warmup_updates=0)
+    (report,) = train_sft(recipe(tmp_path, optimiser=low, steps=1))
+    assert any("1e-07 is low" in line for line in report.warnings)
+
+
+def test_parts_have_rates_of_their_own():
+    model = torch.nn.ModuleDict(
+        {
+            "visual": torch.nn.ModuleDict(
+                {"block": torch.nn.Linear(2, 2), "merger": torch.nn.Linear(2, 2, bias=False)}
+            ),
+            "language_model": torch.nn.Linear(2, 2),
+        }
+    )
+    settings = OptimiserSettings(
+        learning_rate=1e-4,
+        vision_learning_rate=1e-5,
+        weight_decay=0.1,
+        decay_norms=False,
+        warmup_updates=0,
+    )
+    optimiser = torch.optim.AdamW(group_parameters(model, settings), lr=1.0)
+    set_learning_rates(optimiser, settings, update=0, updates=1)
+    found = {
+        name: (group["lr"], group["weight_decay"])
+        for name, parameter in model.named_parameters()
+        for group in optimiser.param_groups
+        if any(parameter is p for p in group["params"])
+    }
+    assert found == {
+        "visual.block.weight": (pytest.approx(1e-5), 0.1),
+        "visual.block.bias": (pytest.approx(1e-5), 0.0),
+        "visual.merger.weight": (1e-4, 0.1),
+        "language_model.weight": (1e-4, 0.1),
+        "language_model.bias": (1e-4, 0.0),
+    }
+    assert optimiser.param_groups[0]["lr"] == 1e-4
+    with pytest.raises(UsageError, match="no weight of the vision is trained"):
+        group_parameters(tiny_rl.policy().model, settings)
+
+
+def test_adapters_are_exported_with_a_card(tmp_path):
+    lora = TrainedWeights(lora=Lora(rank=2, alpha=4))
+    made = recipe(tmp_path / "run", weights=lora, steps=2)
+    metrics = run_all(made)[-1]
+    export_sft(made, tmp_path / "adapter", merge=False, metrics=metrics)
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
+    card = (tmp_path / "adapter" / "README.md").read_text()
+    assert "library_name: peft" in card and f"| loss/mean | {metrics['loss/mean']:.6g} |" in card
+    assert "library_name: transformers" in (made.out / "model" / "README.md").read_text()
 
 
 def test_a_run_that_learns_nothing_says_so(tmp_path):
