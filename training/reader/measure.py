@@ -84,9 +84,10 @@ def write_page(folder: Path) -> str:
         for file in sorted(folder.glob("*.jsonl"))
     }
     shared = set.intersection(*(set(by_id) for by_id in replies.values()))
+    questions = [asked for asked in select_questions() if asked.id in shared]
     parts: list[str] = []
     for name in SETS:
-        asked = [a for a in select_questions() if a.set_name == name and a.id in shared]
+        asked = [a for a in questions if a.set_name == name]
         scored: dict[str, list[ScoredReply]] = {
             reader: [score_reply(a, by_id[a.id]) for a in asked]
             for reader, by_id in replies.items()
