@@ -89,11 +89,9 @@ def train_rl(
     if source.suffix.lower() not in _RECIPES:
         recipe, recipe_file = _make_recipe(source, changes, dry_run)
     elif any(value is not None for value in changes.values()):
-        given = next(name for name, value in changes.items() if value is not None)
-        raise UsageError(
-            f"--{given.rpartition('.')[2].replace('_', '-')} is for a data set; set {given} in the "
-            f"recipe {source}"
-        )
+        setting = next(name for name, value in changes.items() if value is not None)
+        option = setting.rpartition(".")[2].replace("_", "-").replace("bad-rows", "skip-bad")
+        raise UsageError(f"--{option} is for a data set; set {setting} in the recipe {source}")
     else:
         recipe, recipe_file = read_recipe(source), source
     if dry_run:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,54 @@ def write_adapter(
     return path.stat().st_size
 
 
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """Factors by the names of their modules with ".lora_A" or ".lora_B" behind, what their product
+    is multiplied with, and the fingerprint of the weights that they were trained on.
+
+    Example:
+        >>> Adapter({}, 2.0, "5f").scale
+        2.0
+    """
+
+    factors: Mapping[str, Tensor]
+    scale: float
+    base_fingerprint: str
+
+
+def read_adapter(path: Path, *, base_fingerprint: str) -> Adapter:
+    """The adapter in a file. UsageError for a file that is none, and for one of another base."""
+    try:
+        with safe_open(path, "pt") as file:
+            notes = file.metadata() or {}
+            factors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        adapter = Adapter(factors, float(notes["scale"]), notes["base_fingerprint"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UsageError(f"{path}: no adapter can be read from it ({error})") from error
+    if adapter.base_fingerprint != base_fingerprint:
+        raise UsageError(
+            f"{path}: the adapter was trained on weights {adapter.base_fingerprint[:12]}, these "
+            f"are {base_fingerprint[:12]}; fetch them again: mmreason weights get"
+        )
+    return adapter
+
+
+def load_factors(model: Any, adapter: Adapter) -> None:
+    """Put the factors into a model that peft gave adapters of the same shape, to train on from
+    them. UsageError where one does not fit."""
+    waiting = dict(adapter.factors)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if (match := _TRAINED.search(name)) is None:
+                continue
+            factor = waiting.pop(f"{match[1]}.lora_{match[2]}", None)
+            if factor is None or factor.shape != parameter.shape:
+                raise UsageError(f"the adapter has no factor that fits {name}")
+            parameter.copy_(factor)
+    if waiting:
+        raise UsageError(f"the model has no place for {next(iter(waiting))}")
+
+
 @torch.no_grad()
 def merge_adapter(model: Any, path: Path, *, base_fingerprint: str) -> str:
     """Add an adapter to the weights of `model` and return a digest of its file.
@@ -56,19 +105,9 @@ def merge_adapter(model: Any, path: Path, *, base_fingerprint: str) -> str:
     UsageError, with the weights as they were, for a file that is none, that is of another base
     model, or whose factors do not fit.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            notes = file.metadata() or {}
-            factors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise UsageError(f"{path}: no adapter can be read from it ({error})") from error
-    if notes.get("base_fingerprint") != base_fingerprint:
-        raise UsageError(
-            f"{path}: the adapter was trained on weights {notes.get('base_fingerprint', '')[:12]}, "
-            f"these are {base_fingerprint[:12]}; fetch them again: mmreason weights get"
-        )
+    adapter = read_adapter(path, base_fingerprint=base_fingerprint)
     # 1. Everything is checked before anything is changed.
-    scale = float(notes["scale"])
+    factors = adapter.factors
     modules = dict(model.named_modules())
     pairs: list[tuple[Tensor, Tensor, Tensor]] = []
     for name in sorted(factors):
@@ -84,6 +123,6 @@ def merge_adapter(model: Any, path: Path, *, base_fingerprint: str) -> str:
         pairs.append((weight, a, b))
     # 2. In float32, whatever the weights are kept in.
     for weight, a, b in pairs:
-        change = scale * (b.float() @ a.float())
+        change = adapter.scale * (b.float() @ a.float())
         weight.copy_((weight.float() + change.to(weight.device)).to(weight.dtype))
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -331,3 +331,32 @@ def test_a_dry_run_opens_videos_as_the_task_does(tmp_path: Path) -> None:
     told = ["problem colour-0: reel 7: no frame could be read"]
     assert find_faults(replace(named, show=broken)) == told
     assert find_faults(Mixture(parts=((plain, 1), (replace(named, show=broken), 1)))) == told
+
+
+def rows(folder: Path, *colours: str) -> Path:
+    messages = [
+        [{"role": "user", "content": "Name a colour."}, {"role": "assistant", "content": colour}]
+        for colour in colours
+    ]
+    path = folder / "train.json"
+    path.write_text(json.dumps([{"messages": turns} for turns in messages]))
+    return path
+
+
+def test_a_data_set_is_trained_on_by_a_recipe_that_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path, out = rows(tmp_path, "red", "blue"), tmp_path / "run"
+    line = ["train", "rl", str(path), "--out", str(out), "--steps", "1"]
+    assert main([*line, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["attempts"] == 64 and not out.exists()
+    # An unknown model is refused before anything is sampled; the recipe lies there to be edited.
+    assert main([*line, "--model", str(tmp_path / "none")]) == 2
+    written = (out / "recipe.yaml").read_text()
+    assert "answer: 1.0" in written and f"train: {path}" in written
+    capsys.readouterr()
+    assert main([*line]) == 2
+    assert "is of a run with other settings; go on with it" in capsys.readouterr().err
+    assert main(["train", "rl", str(out / "recipe.yaml"), "--steps", "3"]) == 2
+    told = capsys.readouterr().err
+    assert "--steps is for a data set; set steps in the recipe" in told and told.count("\n") == 1

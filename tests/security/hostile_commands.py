@@ -122,7 +122,15 @@ def _train_rl(stage: Stage) -> list[list[object]]:
         ["train", "rl", recipe, "--dry-run"],
         ["train", "rl", stage.write("none.py", "recipe = 1\n")],
         ["train", "rl", f"{EVIL}.py"],
+        ["train", "rl", stage.write("evil.yaml", f"{json.dumps({IN_TEXT: 1})}\n")],
+        ["train", "rl", stage.write("reward.yaml", json.dumps(_recipe_of({IN_TEXT: 1.0})))],
+        ["train", "rl", stage.write("rows.json", json.dumps([{IN_TEXT: IN_TEXT}])), "--dry-run"],
     ]
+
+
+def _recipe_of(rewards: dict[str, float]) -> dict[str, object]:
+    """A recipe in YAML, which JSON is too."""
+    return {"data": {"train": "rows.json"}, "out": "run", "rewards": rewards}
 
 
 def _referring_data(stage: Stage) -> list[Path]:

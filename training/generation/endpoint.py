@@ -161,9 +161,11 @@ class EndpointSampler:
 
         results = side_by_side(sample_at, len(requests), self._limits.concurrency, stop)
         with_frames = [result for result, media in zip(results, has_media, strict=True) if media]
-        others = [r for r in with_frames if isinstance(r, SampleFailure) and r.kind == OTHER_PROMPT]
-        if others and len(others) == len(with_frames):
-            raise UsageError(others[0].message)
+        misread = [
+            r for r in with_frames if isinstance(r, SampleFailure) and r.kind == OTHER_PROMPT
+        ]
+        if misread and len(misread) == len(with_frames):
+            raise UsageError(misread[0].message)
         return results
 
     def _complete(self, request: SampleRequest, stop: threading.Event) -> Completion:
@@ -208,13 +210,13 @@ class EndpointSampler:
                 "prompt with frames (prompt_token_ids), so that it may be another than is trained "
                 "on; serve the model with a vLLM that does, or use a local sampler"
             )
-        own = list(request.prompt.token_ids)
-        if prompt_ids != own:
+        trainer_ids = list(request.prompt.token_ids)
+        if prompt_ids != trainer_ids:
             raise _OtherPromptError(
                 f"{self._client.base_url}: the server reads a prompt with frames as "
-                f"{len(prompt_ids)} tokens, the trainer as {len(own)}"
-                f"{'' if len(prompt_ids) != len(own) else ' others'}: it takes frames of other "
-                "sizes, times or numbers; use a local sampler, or images in place of clips"
+                f"{len(prompt_ids)} tokens, the trainer as {len(trainer_ids)}"
+                f"{'' if len(prompt_ids) != len(trainer_ids) else ' others'}: it takes frames of "
+                "other sizes, times or numbers; use a local sampler, or images in place of clips"
             )
         message, logprobs = choice.get("message"), choice.get("logprobs")
         content = logprobs.get("content") if isinstance(logprobs, dict) else None

@@ -25,6 +25,8 @@ from mmreason.training.rollouts.types import Completion, SampleFailure
 MOST_PROBE_GAP_NATS = 0.25
 """Mean difference of log-probabilities of server and trainer: kernels and bfloat16 stay below,
 another model does not."""
+MOVED_NATS = 1e-3
+"""Mean difference from which the trainer's weights count as other ones."""
 
 
 class ServedSampler:
@@ -57,7 +59,7 @@ class ServedSampler:
         self._control = client
         self._adapter: str | None = None
         self._sleeps = False
-        self._last_probe: tuple[float, ...] | None = None
+        self._last_probe: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -108,7 +110,7 @@ class ServedSampler:
             probe = self._endpoint.score(token_ids)
         except RequestError as error:
             raise ServerError(f"its weights cannot be probed: {error}") from error
-        before, self._last_probe = self._last_probe, probe
+        before, self._last_probe = self._last_probe, (probe, tuple(logprobs))
         gap = _mean_gap(probe, logprobs)
         if gap > MOST_PROBE_GAP_NATS:
             raise ServerError(
@@ -117,7 +119,11 @@ class ServedSampler:
                 "another model"
             )
         # Unmoved to the last digit although the trainer moved by more than rounding.
-        if before == probe and gap > 1e-3:
+        if (
+            before is not None
+            and before[0] == probe
+            and _mean_gap(before[1], logprobs) > MOVED_NATS
+        ):
             raise ServerError(
                 f"{self._control.root}: the server said that it took new weights, and gives the "
                 f"very log-probabilities of before, {gap:.2g} nats a token from the trainer's"

@@ -147,10 +147,12 @@ class VllmServer:
     def load_adapter(self, folder: Path, version: str) -> str:
         """See `WeightsServer`. Another name for every version: nothing cached can be mistaken."""
         name = f"mmreason-{version}"
+        # A run that goes on may find what it left behind.
+        if name in self._list_models():
+            self.unload_adapter(name)
         body = {"lora_name": name, "lora_path": str(folder)}
         self._client.send("POST", "/v1/load_lora_adapter", body)
-        listed = self._client.send_json("GET", "/v1/models").get("data")
-        names = [m.get("id") for m in listed if isinstance(m, dict)] if listed else []
+        names = self._list_models()
         if name not in names:
             raise self._client.refuse("/v1/models", f"the adapter {name!r} among them", names)
         return name
@@ -170,6 +172,10 @@ class VllmServer:
     def wake_cache(self) -> None:
         """See `WeightsServer`."""
         self._client.send("POST", "/wake_up", query={"tags": "kv_cache"})
+
+    def _list_models(self) -> list[Any]:
+        listed = self._client.send_json("GET", "/v1/models").get("data")
+        return [m.get("id") for m in listed if isinstance(m, dict)] if listed else []
 
 
 class SglangServer:

@@ -75,6 +75,10 @@ class TrainedWeights:
                 f"recipe: weights.quantise={self.quantise!r} needs adapters, as weights in few "
                 "bits cannot be trained; set weights.lora"
             )
+        if self.quantise == "8bit" and self.lora is not None and self.lora.dora:
+            raise UsageError(
+                "recipe: weights.lora.dora does not go with weights.quantise='8bit'; use '4bit'"
+            )
 
     @property
     def loading_dtype(self) -> str:

@@ -29,7 +29,7 @@ Reader = Callable[[Sequence[AskedQuestion]], list[str]]
 
 def untrained_reader(folder: Path) -> Reader:
     """The base model with the instructions that `ask` gives to readers that were not taught."""
-    model = models.load(str(folder))
+    model = models.load(str(folder), dtype="float32")
 
     def read(batch: Sequence[AskedQuestion]) -> list[str]:
         return _reply(
@@ -41,7 +41,7 @@ def untrained_reader(folder: Path) -> Reader:
 
 def taught_reader(folder: Path, adapter: Path) -> Reader:
     """The base model with an adapter."""
-    base = models.load(str(folder))
+    base = models.load(str(folder), dtype="float32")
     if not isinstance(base, TransformersModel):
         raise UsageError(f"{folder} holds no text model of transformers")
     model = add_to_base(base, adapter, name=str(adapter))
@@ -56,7 +56,7 @@ def line_picker(folder: Path, embedder: Embedder) -> Reader:
     """Without training: an embedder picks the line that is nearest to the question, and the base
     model reads that line alone. Below a floor of likeness, chosen on training worlds, it
     declines."""
-    model = models.load(str(folder))
+    model = models.load(str(folder), dtype="float32")
     floor = choose_floor(embedder)
 
     def read(batch: Sequence[AskedQuestion]) -> list[str]:

@@ -16,7 +16,7 @@ DRAWS = 4_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredReply:
-    """A reply held against its question. Of an absent question, `is_right` says that it declined."""
+    """A reply held against its question. Where no note answers, `is_right`: it declined."""
 
     family: str
     is_absent: bool

@@ -36,11 +36,11 @@ class Component:
     """The reward takes sequences of trajectories and of truths, and gives a value for each: a
     number, None, or an exception that says why there is none. Known by itself where its parameters
     are called `trajectories` and `truths`."""
-    at_once: int = field(default=8, metadata={"came_later": True})
+    at_once: int = field(default=8, metadata={"moves_numbers": False})
     """Of a coroutine: most that run together."""
-    timeout_s: float = field(default=600.0, metadata={"came_later": True})
+    timeout_s: float = field(default=600.0, metadata={"moves_numbers": False})
     """Of a coroutine: longest wait for a value."""
-    on_failure: OnFailure = field(default="skip", metadata={"came_later": True})
+    on_failure: OnFailure = field(default="skip", metadata={"moves_numbers": False})
     """Rollouts that it is at fault for are left out. With "stop" a run ends where it is at fault
     for all rollouts of a step, as a judge that is down is."""
 

@@ -50,7 +50,7 @@ class JudgeSettings:
         'stop'
     """
 
-    url: str = setting("", kind=_TEXT)
+    url: str = setting("", kind=_TEXT, moves_numbers=False)
     """Of the server, up to and including `/v1`."""
     model: str | None = setting(None, kind=_OPTIONAL_TEXT)
     """As the server calls it; None: the only one that it has."""
@@ -112,12 +112,20 @@ class Judge:
                 failures[case.content] = verdict
             else:
                 self._verdicts[case.content] = verdict
-        values = [
+        values: list[float | Exception | None] = [
             failures.get(case.content, self._verdicts.get(case.content))
             if isinstance(case, _Case)
             else case
             for case in cases
         ]
+        # Replies that are wrong unasked are no sign that the judge works: where nobody could be
+        # judged they are not either.
+        has_verdict = any(
+            isinstance(case, _Case) and case.content in self._verdicts for case in cases
+        )
+        if failures and not has_verdict:
+            down = next(iter(failures.values()))
+            values = [down if value == 0.0 else value for value in values]
         # 2) Bounded, whatever a run comes to.
         for content in list(self._verdicts)[: max(0, len(self._verdicts) - MOST_VERDICTS)]:
             del self._verdicts[content]

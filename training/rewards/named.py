@@ -59,17 +59,17 @@ def combine_named(weights: Mapping[str, float], judge: Component | None = None) 
     )
 
 
-def load_function(place: str) -> AnyReward:
+def load_function(reference: str) -> AnyReward:
     """The function of `file.py:function`. UsageError where there is none."""
-    path_text, _, name = place.rpartition(":")
+    path_text, _, name = reference.rpartition(":")
     path = Path(path_text)
     if not path.is_file():
-        raise UsageError(f"recipe: the reward {show_line(place)}: there is no file {path}")
+        raise UsageError(f"recipe: the reward {show_line(reference)}: there is no file {path}")
     # By its path: two files of one name are two modules.
     module_name = f"{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"recipe: the reward {show_line(place)}: {path} is no Python file")
+        raise UsageError(f"recipe: the reward {show_line(reference)}: {path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     # Known by its name, so that what it defines can be pickled and followed.
     sys.modules[module_name] = module

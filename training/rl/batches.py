@@ -80,19 +80,19 @@ def split_zero_advantage(
 def count_episode_tokens(micro_batches: Sequence[MicroBatch]) -> None:
     """Fill in the tokens of the episodes of an update. Its rows may lie in several micro-batches,
     and are all in one process."""
-    kept: Counter[int] = Counter()
+    in_loss: Counter[int] = Counter()
     written: Counter[int] = Counter()
     for micro_batch in micro_batches:
         mask = micro_batch.packed.mask
         loss_mask = mask if micro_batch.keep is None else mask & micro_batch.keep
         counts = zip(loss_mask.sum(dim=1).tolist(), mask.sum(dim=1).tolist(), strict=True)
-        for row, (in_loss, in_all) in zip(micro_batch.rows, counts, strict=True):
-            kept[id(row.rollout)] += in_loss
-            written[id(row.rollout)] += in_all
+        for row, (loss_tokens, all_tokens) in zip(micro_batch.rows, counts, strict=True):
+            in_loss[id(row.rollout)] += loss_tokens
+            written[id(row.rollout)] += all_tokens
     for micro_batch in micro_batches:
         device = micro_batch.packed.mask.device
         keys = [id(row.rollout) for row in micro_batch.rows]
-        micro_batch.episode_tokens = torch.tensor([kept[key] for key in keys], device=device)
+        micro_batch.episode_tokens = torch.tensor([in_loss[key] for key in keys], device=device)
         micro_batch.episode_lengths = torch.tensor([written[key] for key in keys], device=device)
 
 

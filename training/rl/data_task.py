@@ -20,6 +20,8 @@ from mmreason.types import UsageError
 TEXT_CLIP = ClipRecipe(frames=8, leaf_s=8.0)
 """Of models that hold no conversations of their own, and of dry runs, which load none."""
 _MOST_NAMED = 3
+_WITHOUT_TRUTH = ("format", "repetition")
+"""Rewards that look at the reply alone; those of the user's own may look at columns alone."""
 
 
 def make_tasks(recipe: Recipe, clip: ClipRecipe | None) -> Recipe:
@@ -65,11 +67,12 @@ def _check_samples(
     samples: Sequence[Sample], recipe: Recipe, data: DataSettings, name: str
 ) -> Sequence[Sample]:
     """Those that can be asked. With "refuse" one that cannot is an error that names it."""
-    uses_columns = recipe.rewards is not None and any(".py:" in key for key in recipe.rewards)
+    names = recipe.rewards or ()
+    needs_truth = not any(".py:" in name or name in _WITHOUT_TRUTH for name in names)
     faults: list[str] = []
     usable: list[Sample] = []
     for sample in samples:
-        fault = _find_fault(sample, needs_truth=not uses_columns)
+        fault = _find_fault(sample, needs_truth=needs_truth)
         if fault:
             faults.append(f"{sample.source or sample.id}: {fault}")
         else:
@@ -94,7 +97,6 @@ def _find_fault(sample: Sample, *, needs_truth: bool) -> str:
     ]
     if missing:
         return f"there is no file {missing[0]}"
-    # A reward of the user's own may look at nothing but columns.
     if needs_truth and not to_problem(sample).truth.is_known:
         return f'no right answer is known (rewards such as "{JUDGE_NAME}" need one too)'
     return ""

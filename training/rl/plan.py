@@ -13,7 +13,7 @@ from typing import Any
 
 from mmreason.training.learner.logprobs import SOFTMAX_TOKENS
 from mmreason.training.learner.parts import is_frozen
-from mmreason.training.learner.vision_cache import find_vision_tower
+from mmreason.training.learner.vision_cache import find_vision_towers
 from mmreason.training.rl.recipe import Lora, Recipe
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -102,14 +102,14 @@ def plan_run(recipe: Recipe, file: Path) -> RunPlan:
 
 def _vision_cache_bytes(recipe: Recipe, model: Any) -> int:
     """Budget of the vision cache where the recipe has one."""
-    tower = find_vision_tower(model)
-    if tower is None:
+    towers = find_vision_towers(model)
+    if not towers:
         return 0
     if recipe.weights.lora is not None:
         is_trained = recipe.weights.lora.with_vision
     else:
         # Found by identity: names of the tower do not say where it hangs in the model.
-        eyes = {id(parameter) for parameter in tower.parameters()}
+        eyes = {id(parameter) for tower in towers for parameter in tower.parameters()}
         names = [name for name, p in model.named_parameters() if id(p) in eyes]
         is_trained = not all(is_frozen(name, recipe.weights.freeze) for name in names)
     return 0 if is_trained else int(recipe.batching.vision_cache_gb * 1e9)

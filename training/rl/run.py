@@ -58,7 +58,7 @@ class TrainingRun:
     """One run in this process. `begin` or `restore` comes first, then `advance` as often as there
     are steps."""
 
-    def __init__(self, recipe: Recipe, accelerator: Accelerator):
+    def __init__(self, recipe: Recipe, accelerator: Accelerator, *, is_export: bool = False):
         check_processes(accelerator)
         self.accelerator = accelerator
         if recipe.data is not None:
@@ -87,7 +87,8 @@ class TrainingRun:
             accelerator, model, recipe.optimiser, precision=recipe.batching.precision, pad_id=pad_id
         )
         self._updater = Updater(laid_out, self._strategy, pad_id)
-        self._sampler = self._make_sampler()
+        # A model is written without anybody who samples from it.
+        self._sampler = self._make_local_sampler() if is_export else self._make_sampler()
         self._served = self._make_served()
         # Held-out problems are always judged with the weights as they are.
         is_current = follows_weights(self._sampler)
@@ -171,7 +172,7 @@ class TrainingRun:
                 groups = self._sample_groups()
             self._insist_on_rewards(groups)
             if self._served is not None:
-                self._served.rest()
+                self._served.let_sleep()
             sampled_s = time.perf_counter()
             # 2) What they are worth, and the updates made of them.
             advantages = compute_advantages(groups, self.recipe, self._scales, self._gather)
@@ -428,7 +429,7 @@ class TrainingRun:
                 problems=recipe.evaluation.problems,
             )
         if self._served is not None:
-            self._served.rest()
+            self._served.let_sleep()
         # Right answers count; rewards where no answer can be told right.
         score = metrics.get("eval/correct", metrics.get("eval/reward", 0.0))
         if not state.learnt:

@@ -71,9 +71,12 @@ class ServedWeights:
         self._together(push)
         self._version = version
 
-    def rest(self) -> None:
+    def let_sleep(self) -> None:
         """Let the server give its memory back while the model is trained, where it is to."""
         self._together(self._sampler.sleep)
+        # A server that sleeps has dropped the model, though no update may follow.
+        if self._settings.sleeps and self._settings.weights_as == "model":
+            self._version = None
 
     def _write(self, policy: PolicyModel, version: int) -> Path:
         """A folder with the weights, which has its name only when it is whole."""

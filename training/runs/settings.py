@@ -189,7 +189,8 @@ class _Description:
             described = [
                 (f.name, self.of(getattr(value, f.name)))
                 for f in fields(value)
-                if not (f.metadata.get("came_later") and getattr(value, f.name) == _default_of(f))
+                if f.metadata.get("moves_numbers", True)
+                and not (f.metadata.get("came_later") and getattr(value, f.name) == _default_of(f))
             ]
             # A problem's video may be another under the same name.
             if name == "Problem" and (video := getattr(value, "video", None)) is not None:

@@ -61,7 +61,9 @@ def test_a_model_that_copies_what_it_sees_is_turned_by_every_other_video(
     assert audit.wrong_video_flip.value == 1
     assert (audit.headline.value, audit.headline.n) == (1, 12)
     assert (audit.both_right, audit.only_video, audit.only_blind, audit.neither) == (4, 12, 0, 0)
-    assert audit.blind_gap.difference.value == 0.75 and audit.blind_gap.is_shown
+    # Four pictures, however many questions, are too few to show it.
+    assert audit.blind_gap.difference.value == 0.75 and not audit.blind_gap.is_shown
+    assert audit.blind_gap.permutation_p == 2 / 2**4
     assert audit.information_gain.mean.value == pytest.approx(1.9)
     assert audit.information_gain.positive.value == 1
 
@@ -167,3 +169,44 @@ def test_an_audit_on_a_sample_asks_so_many_and_the_same_ones(samples: tuple[Samp
     audited = [{row.id for row in run.rows if row.is_audited} for run in runs]
     assert audited[0] == audited[1] and len(audited[0]) == 5
     assert runs[0].lenient.all_rows.n == 16
+
+
+def test_of_a_video_its_proof_and_its_subtitles_are_shown(tmp_path: Path) -> None:
+    """A film that is red, then green; the proof is in the second half."""
+    import av
+    import numpy as np
+
+    for name in ("film", "other"):
+        with av.open(str(tmp_path / f"{name}.mp4"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=5)
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            for number in range(20):
+                colour = (220, 20, 20) if number < 10 or name == "other" else (20, 200, 20)
+                pixels = np.full((32, 32, 3), colour, np.uint8)
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    (tmp_path / "film.srt").write_text("1\n00:00:02,500 --> 00:00:03,500\nNow it is green.\n")
+    samples = []
+    for name, right in (("film", "green"), ("other", "red")):
+        clip = MediaRef(kind=MediaKind.VIDEO, paths=(str(tmp_path / f"{name}.mp4"),))
+        message = SampleMessage(role="user", parts=(clip, "Which colour comes last?"))
+        truth = Truth(answer=right, spans=(Span(2.2, 3.8),))
+        samples.append(Sample(id=name, messages=(message,), truth=truth))
+    seen: dict[str, list[str | None]] = {}
+
+    def watches(text: str, frames: FrameBatch | None) -> str:
+        first = None if frames is None else frames.pixels[0]
+        colour = None if first is None else ("red" if first[..., 0].mean() > 120 else "green")
+        key = "said" if "Now it is green" in text else "shown"
+        seen.setdefault(key, []).append(colour)
+        return "green" if key == "said" else colour or "no idea"
+
+    audit = evaluate_problems(samples, scripted(watches), FULL).audit
+    assert audit is not None
+    right = {row.condition: row.right.value for row in audit.conditions if row.right.n}
+    # Of all of the film the first frame is red; of the proof alone it is green.
+    assert right["video"] == 0.5 and right["oracle span"] == 1
+    assert (right["blind"], right["transcript"]) == (0, 1)
+    assert seen["said"] == [None]
+    assert audit.evidence_sensitivity.difference.value == 0.5

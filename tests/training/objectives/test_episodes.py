@@ -5,11 +5,19 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from mmreason.training.objectives import aggregate, cheapness_bonus
+from mmreason.training.rl.batches import (
+    MicroBatch,
+    TrainingRow,
+    count_episode_tokens,
+    count_episodes,
+)
 from mmreason.types import UsageError
 from tests.fakes import rl_runs
 
@@ -58,6 +66,25 @@ def test_a_mean_over_episodes_is_that_of_the_slow_reference(seed: int) -> None:
 def test_episodes_of_one_sequence_are_sequences() -> None:
     terms, mask = torch.randn(3, 4), torch.rand(3, 4) < 0.7
     assert torch.equal(aggregate(terms, mask, "episode", 3), aggregate(terms, mask, "sequence", 3))
+
+
+def test_tokens_of_an_episode_are_counted_over_all_micro_batches() -> None:
+    sequence: Any = None
+    long: Any = SimpleNamespace(sequences=(1, 2))
+    short: Any = SimpleNamespace(sequences=(1,))
+
+    def batch(rollouts: list[Any], mask: list[list[int]], keep: list[list[int]] | None) -> Any:
+        rows = [TrainingRow(sequence=sequence, rollout=r, advantage=1.0) for r in rollouts]
+        packed: Any = SimpleNamespace(mask=torch.tensor(mask, dtype=torch.bool))
+        kept = None if keep is None else torch.tensor(keep, dtype=torch.bool)
+        return MicroBatch(rows=rows, packed=packed, keep=kept)
+
+    first = batch([long, short], [[1, 1, 0], [1, 1, 1]], None)
+    second = batch([long], [[1, 1, 1]], [[1, 0, 0]])
+    count_episode_tokens([first, second])
+    assert first.episode_tokens.tolist() == [3, 3] and second.episode_tokens.tolist() == [3]
+    assert first.episode_lengths.tolist() == [5, 3] and second.episode_lengths.tolist() == [5]
+    assert count_episodes([*first.rows, *second.rows]) == 2.0
 
 
 def test_a_run_weighs_episodes_alike_whatever_the_micro_batches(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from typing import Any
 
 import pytest
 
@@ -30,10 +31,10 @@ def honest(sent: Sent) -> Back:
     return Back(completion(f"<think>hm</think>So:\n{word}: {'RIGHT' if is_right else 'WRONG'}"))
 
 
-def ask(script: Script, *replies: str, **settings: object) -> tuple[list[object], int, int]:
+def ask(script: Script, *replies: str, **settings: Any) -> tuple[list[object], int, int]:
     """(values, chats sent, most at once)."""
     with serving(script, "grader") as server:
-        judge = Judge(JudgeSettings(url=server.url, attempts=2, timeout_s=5.0, **settings))  # type: ignore[arg-type]
+        judge = Judge(JudgeSettings(url=server.url, attempts=2, timeout_s=5.0, **settings))
         values = judge([Trajectory(answer=r) for r in replies], [TRUTH] * len(replies))
         # Again: what was judged is not asked about again.
         again = judge([Trajectory(answer=r) for r in replies], [TRUTH] * len(replies))
@@ -120,4 +121,5 @@ def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(UsageError, match=r"judge\.url must be"):
         JudgeSettings()
     with pytest.raises(UsageError, match=r"unknown judge\.on_failure 'ignore'; known: skip, stop"):
-        JudgeSettings(url="http://localhost/v1", on_failure="ignore")  # type: ignore[arg-type]
+        wrong: Any = "ignore"
+        JudgeSettings(url="http://localhost/v1", on_failure=wrong)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mmreason.training.rewards import Trajectory
 from mmreason.training.rl import DataSettings, JudgeSettings, Recipe, read_recipe, train
 from mmreason.training.rl.data_task import make_tasks
-from mmreason.training.runs.settings import describe_settings
+from mmreason.training.rollouts.types import Outcome
+from mmreason.training.runs.settings import describe_changes, describe_settings
 from mmreason.training.runs.stopped import TrainingStopped
 from mmreason.types import UsageError
 from tests.fakes import tiny_rl
@@ -51,7 +52,7 @@ def write_recipe(folder: Path, text: str) -> Path:
 
 def recipe(folder: Path, **changes: Any) -> Recipe:
     settings: dict[str, Any] = {
-        "data": DataSettings(train=write_rows(folder)),
+        "data": changes.pop("data", None) or DataSettings(train=write_rows(folder)),
         "out": folder / "run",
         "model": tiny_rl.policy,
         "steps": 1,
@@ -71,13 +72,8 @@ def test_rows_are_trained_on_and_their_columns_reach_rewards(tmp_path: Path) -> 
     assert {"component/answer", "component/bonus", "component/spread"} <= set(report.metrics)
     # Held-out rows without a number of steps between evaluations are answered at the end.
     assert "eval/correct" in report.metrics
-    right = make_tasks(given, None).problems
-    outcome_of = tiny_rl.colours().score  # the shape of a score, for one right answer
-    assert outcome_of is not None
-    from mmreason.training.rewards import Trajectory
-    from mmreason.training.rollouts.types import Outcome
-
-    scored = right.score(right.problem(0), Outcome(trajectory=Trajectory(answer="red")))
+    task = make_tasks(given, None).problems
+    scored = task.score(task.problem(0), Outcome(trajectory=Trajectory(answer="red")))
     assert scored.values == {"answer": 1.0, "bonus": 0.5, "spread": pytest.approx(0.3)}
 
 
@@ -85,20 +81,8 @@ def test_a_column_of_another_type_costs_the_rollouts_and_is_told(tmp_path: Path)
     (tmp_path / "own.py").write_text(OWN.replace('["bonus"] *', '["bonus"] / 2 *'))
     data = DataSettings(train=write_rows(tmp_path, bonus="half"))
     given = recipe(tmp_path, data=data, rewards={f"{tmp_path}/own.py:bonus": 1.0})
-    (report,) = _until_stopped(given)
+    report = next(iter(train(given)))
     assert any("reward bonus" in w and "TypeError" in w for w in report.warnings)
-
-
-def _until_stopped(given: Recipe) -> list[Any]:
-    reports = []
-    try:
-        reports += train(given)
-    except TrainingStopped:
-        pass
-    else:
-        for report in train(given):
-            reports.append(report)
-    return reports or [next(iter(train(replace(given, out=given.out / "again"))))]
 
 
 def test_yaml_has_the_same_keys(tmp_path: Path) -> None:
@@ -143,7 +127,7 @@ BASE = "data: {train: train.json}\nout: run\n"
         (BASE + "rewards: {}\n", "rewards names none"),
         (BASE + "rewards: {judge: 1}\n", "rewards.judge needs a judge"),
         (BASE + "judge: {url: 'http://x/v1'}\n", "judge is not asked: give it a weight"),
-        (BASE + "judge: {model: x}\nrewards: {judge: 1}\n", "judge.url must be a server's URL"),
+        (BASE + "judge: {model: x}\nrewards: {judge: 1}\n", "judge.url must be"),
         (BASE + "rewards: {none.py:f: 1}\n", "there is no file"),
         (BASE + "rewards: {own.py:missing: 1}\n", "has no function 'missing'"),
         (BASE + "rewards: {broken.py:f: 1}\n", "broken.py: raised ZeroDivisionError"),
@@ -188,14 +172,14 @@ def test_rows_that_cannot_be_used_are_refused_or_left_out(tmp_path: Path) -> Non
 
 
 def test_a_run_goes_on_only_with_the_same_rows(tmp_path: Path) -> None:
-    before = describe_settings(make_tasks(recipe(tmp_path), None))
-    assert before == describe_settings(make_tasks(recipe(tmp_path), None))
-    write_rows(tmp_path, bonus=0.7)
-    data = DataSettings(train=tmp_path / "train.json")
-    after = describe_settings(make_tasks(replace(recipe(tmp_path), data=data), None))
-    assert before == after  # the same rows were written again
-    write_rows(tmp_path, bonus=0.7)
+    first = recipe(tmp_path)
+    before = describe_settings(make_tasks(first, None))
+    assert describe_settings(make_tasks(first, None)) == before
+    # The file's name says nothing: what stands in it does, columns too.
     assert {"data", "rewards", "judge"}.isdisjoint(before)
+    write_rows(tmp_path, bonus=0.7)
+    changed = describe_changes(before, describe_settings(make_tasks(first, None)))
+    assert "task.problems changed" in changed
 
 
 def test_a_judge_that_is_down_ends_the_run_with_one_line(tmp_path: Path) -> None:
