@@ -23,6 +23,8 @@ from mmreason.training.rollouts.inputs import unwrap_adapter
 
 TOWERS = ("visual", "vision_tower", "vision_model", "video_tower", "image_tower")
 """Names of towers in the models of families."""
+_OF_NO_MATTER = frozenset({"use_cache", "return_dict"})
+"""Settings of a call that change no feature: they differ between writing and scoring."""
 Features = dict[str, Any]
 """What a tower gives for one clip or image: tensors and lists of tensors by name, and its kind."""
 
@@ -168,7 +170,8 @@ def _count_bytes(features: Features) -> int:
 
 def _digest(*tensors: Tensor, tower: int, settings: Mapping[str, Any]) -> bytes:
     # By the very pixels: a clip is known again under any name, and never taken for a similar one.
-    digest = hashlib.blake2b(repr((tower, sorted(settings.items()))).encode(), digest_size=16)
+    matters = sorted(item for item in settings.items() if item[0] not in _OF_NO_MATTER)
+    digest = hashlib.blake2b(repr((tower, matters)).encode(), digest_size=16)
     for tensor in tensors:
         digest.update(repr((tuple(tensor.shape), str(tensor.dtype))).encode())
         raw = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()

@@ -82,9 +82,11 @@ def test_what_a_frozen_tower_gave_is_what_it_gives(family: str):
         parameter.requires_grad_(part_of_parameter(name) == "language")
     cache = VisionFeatureCache.attach(policy.model, 10**8)
     assert cache is not None
+    misses = []
     for _ in range(2):
         assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(score(), plain, strict=True))
-    assert cache.hits == cache.misses
+        misses.append(cache.misses)
+    assert misses[0] == misses[1]
     assert bool(cache.misses) == (family != "gemma4")  # whose towers take neither rows nor grids
 
 
