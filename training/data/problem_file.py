@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,16 @@ FIELDS = (
     "options",
     "choice",
     "answer",
+    "answers",
     "number",
     "spans",
     "duration_s",
     "frame",
     "boxes",
     "marks",
+    "tube",
+    "tube_times_s",
+    "columns",
 )
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_MAGNITUDE = 1e300
@@ -91,27 +96,42 @@ def to_row(problem: Problem) -> dict[str, Any]:
         >>> to_row(Problem(id="1", question="Is it hot?", truth=Truth(answer="yes")))
         {'id': '1', 'question': 'Is it hot?', 'answer': 'yes'}
     """
-    truth = problem.truth
-    frame = truth.frame
     row: dict[str, Any] = {
         "id": problem.id,
         "question": problem.question,
         "video": problem.video,
         "kind": problem.kind or None,
         "span": None if problem.span is None else _span_pair(problem.span),
+        **truth_to_row(replace(problem.truth, question="")),
+    }
+    # None is "not known"; an empty list of spans is a truth ("never") and stays.
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def truth_to_row(truth: Truth) -> dict[str, Any]:
+    """A truth as JSON types, without its tree; what is not known has no field.
+
+    Example:
+        >>> truth_to_row(Truth(answer="yes", spans=()))
+        {'answer': 'yes', 'spans': []}
+    """
+    frame = truth.frame
+    row = {
+        "question": truth.question or None,
         "options": list(truth.options) or None,
         "choice": truth.choice,
         "answer": truth.answer,
+        "answers": list(truth.answers) or None,
         "number": truth.number,
         "spans": None if truth.spans is None else [_span_pair(span) for span in truth.spans],
         "duration_s": truth.duration_s,
         "frame": None if frame is None else _frame_to_row(frame),
         "boxes": None if truth.boxes is None else [list(box.xyxy) for box in truth.boxes],
-        "marks": None
-        if truth.marks is None
-        else [{"time_s": mark.time_s, "box": list(mark.box.xyxy)} for mark in truth.marks],
+        "marks": _marks_to_row(truth.marks),
+        "tube": _marks_to_row(truth.tube),
+        "tube_times_s": list(truth.tube_times_s) or None,
+        "columns": dict(truth.columns) or None,
     }
-    # None is "not known"; an empty list of spans is a truth ("never") and stays.
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -127,15 +147,37 @@ def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
     unknown = [name for name in row if name not in FIELDS]
     if unknown:
         raise UsageError(f"unknown field {unknown[0]!r:.60}; the fields are {', '.join(FIELDS)}")
-    question, options = _read_text(row, "question"), _read_options(row)
+    question = _read_text(row, "question")
     video = _read_text(row, "video", needed=False)
     # Meant from the file's folder, so that a data set can be moved as a whole.
     if video is not None and folder is not None and not Path(video).is_absolute():
         video = os.path.normpath(folder / video)
     span = _read_spans(row, "span", [row["span"]]) if row.get("span") is not None else None
-    truth = Truth(
+    truth = truth_from_row(row)
+    return Problem(
+        id=_read_text(row, "id") or "",
         question=question or "",
-        answer=_read_text(row, "answer", needed=False),
+        truth=truth,
+        kind=_read_text(row, "kind", needed=False) or "",
+        video=video,
+        span=None if span is None else span[0],
+    )
+
+
+def truth_from_row(row: Mapping[str, Any]) -> Truth:
+    """The truth in the fields of `truth_to_row`; other fields are passed over. UsageError (one line)
+    for fields of another type, and for truths that contradict each other.
+
+    Example:
+        >>> truth_from_row({"options": ["red", "blue"], "choice": "B"}).choice
+        1
+    """
+    options, answers = _read_texts(row, "options"), _read_texts(row, "answers")
+    answer = _read_text(row, "answer", needed=False)
+    return Truth(
+        question=_read_text(row, "question", needed=False) or "",
+        answer=answers[0] if answers and answer is None else answer,
+        answers=answers,
         options=options,
         choice=_read_choice(row, options),
         number=_read_number(row, "number"),
@@ -147,17 +189,14 @@ def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
         boxes=None
         if row.get("boxes") is None
         else tuple(_read_box(box, "boxes") for box in _read_list(row, "boxes")),
-        marks=None
-        if row.get("marks") is None
-        else tuple(_read_mark(mark) for mark in _read_list(row, "marks")),
-    )
-    return Problem(
-        id=_read_text(row, "id") or "",
-        question=question or "",
-        truth=truth,
-        kind=_read_text(row, "kind", needed=False) or "",
-        video=video,
-        span=None if span is None else span[0],
+        marks=_read_marks(row, "marks"),
+        tube=_read_marks(row, "tube"),
+        tube_times_s=()
+        if row.get("tube_times_s") is None
+        else tuple(
+            _check_number(value, "tube_times_s") for value in _read_list(row, "tube_times_s")
+        ),
+        columns=_read_columns(row),
     )
 
 
@@ -191,13 +230,20 @@ def _check_number(value: Any, name: str) -> float:
     return float(value)
 
 
-def _read_options(row: Mapping[str, Any]) -> tuple[str, ...]:
-    if row.get("options") is None:
+def _read_texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    if row.get(name) is None:
         return ()
-    options = _read_list(row, "options")
-    if not all(isinstance(option, str) and option.strip() for option in options):
-        raise UsageError(f"options: expected a list of texts, found {options!r:.60}")
-    return tuple(options)
+    texts = _read_list(row, name)
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise UsageError(f"{name}: expected a list of texts, found {texts!r:.60}")
+    return tuple(texts)
+
+
+def _read_columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    value = row.get("columns")
+    if value is not None and not isinstance(value, dict):
+        raise UsageError(f"columns: expected an object, found {value!r:.60}")
+    return value or {}
 
 
 def _read_choice(row: Mapping[str, Any], options: tuple[str, ...]) -> int | None:
@@ -236,10 +282,17 @@ def _read_box(value: Any, name: str) -> Box:
     return Box(*(_check_number(number, name) for number in value))
 
 
-def _read_mark(value: Any) -> Mark:
-    if not isinstance(value, dict) or set(value) != {"time_s", "box"}:
-        raise UsageError(f'marks: expected {{"time_s": ..., "box": [...]}}, found {value!r:.60}')
-    return Mark(_check_number(value["time_s"], "marks"), _read_box(value["box"], "marks"))
+def _read_marks(row: Mapping[str, Any], name: str) -> tuple[Mark, ...] | None:
+    if row.get(name) is None:
+        return None
+    marks = []
+    for value in _read_list(row, name):
+        if not isinstance(value, dict) or set(value) != {"time_s", "box"}:
+            raise UsageError(
+                f'{name}: expected {{"time_s": ..., "box": [...]}}, found {value!r:.60}'
+            )
+        marks.append(Mark(_check_number(value["time_s"], name), _read_box(value["box"], name)))
+    return tuple(marks)
 
 
 def _read_frame(row: Mapping[str, Any]) -> Frame | None:
@@ -277,6 +330,12 @@ def _read_size(value: Any) -> tuple[int, int]:
 
 def _span_pair(span: Span) -> list[float]:
     return [span.start_s, span.end_s]
+
+
+def _marks_to_row(marks: tuple[Mark, ...] | None) -> list[dict[str, Any]] | None:
+    if marks is None:
+        return None
+    return [{"time_s": mark.time_s, "box": list(mark.box.xyxy)} for mark in marks]
 
 
 def _frame_to_row(frame: Frame) -> dict[str, Any]:
