@@ -7,6 +7,7 @@ reinforcement learning and evaluation take it from here. Media are named, not op
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -192,4 +193,5 @@ def resolve_path(path: str, folder: Path) -> str:
     """
     if "://" in path or Path(path).is_absolute():
         return path
-    return str(folder / path)
+    # Without "..": one file has one name, wherever the row stands.
+    return os.path.normpath(folder / path)

@@ -8,7 +8,6 @@ messages.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mmreason.training.data.dialects.media_values import read_media

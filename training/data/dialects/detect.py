@@ -200,7 +200,7 @@ def _mixed_notes(best: Dialect, fitting: int, others: Sequence[Recognised]) -> l
     counts = Counter(each.dialects[0] if each.dialects else None for each in others)
     return [
         f"mixed: {count} of the first {fitting + len(others)} rows "
-        + (f"are of {dialect}, not {best}" if dialect else f"are of no dialect that is known")
+        + (f"are of {dialect}, not {best}" if dialect else "are of no dialect that is known")
         for dialect, count in counts.items()
     ]
 
