@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, print_json, print_line, show_progress
+from mmreason.cli.common import print_json, print_line, show_progress
 from mmreason.grounding.formats.annotated_images import ImageReport
 from mmreason.grounding.formats.rows import Form, RowError
 from mmreason.grounding.formats.shared_media import SharedMedia
@@ -72,14 +72,8 @@ class DataCheckOutput:
     redundant or wrong."""
 
 
-def check_data(
-    files: Annotated[
-        list[Path], typer.Argument(help="Data sets in any form of docs/grounding_data.md.")
-    ],
-    form: FormName = None,
-    boxes: Boxes = None,
-    fps: Fps = None,
-    as_json: Json = False,
+def check_referring(
+    files: Sequence[Path], form: Form | None, boxes: Path | None, fps: float | None, as_json: bool
 ) -> None:
     """Check data sets of referring expressions: bad rows, images shared between splits, and, of
     annotated images, look-alikes and expressions that are ambiguous or say too much.
