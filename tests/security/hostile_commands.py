@@ -157,6 +157,8 @@ def _data_check(stage: Stage) -> list[list[object]]:
     files = _referring_data(stage)
     options = ["--form", EVIL]
     cases = [["data", "check", file] for file in files]
+    for rows in _training_rows(stage):
+        cases.append(["data", "check", rows, "--workers", 1])
     return [*cases, ["data", "check", *files[:2]], ["data", "check", files[0], *options]]
 
 
@@ -393,6 +395,11 @@ CASES: dict[str, Case] = {
     "data navigation": lambda stage: [
         ["data", "navigation", "--out", f"{EVIL_NAME}x", "--length", EVIL],
     ],
+    "data split": lambda stage: [
+        ["data", "split", _training_rows(stage)[0], "--out", stage.folder / EVIL_NAME, "--by", EVIL]
+    ],
+    "data sample": lambda stage: [["data", "sample", file] for file in _training_rows(stage)],
+    "data stats": lambda stage: [["data", "stats", file] for file in _training_rows(stage)],
     "data example": lambda stage: [["data", "example", "--out", stage.write("file", "x")]],
     "data check": _data_check,
     "data convert": _data_convert,
