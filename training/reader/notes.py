@@ -36,7 +36,7 @@ class Note:
 
     Example:
         >>> str(Note(Span(12, 15), "The code is 41."))
-        '00:12-00:15: The code is 41.'
+        '0:12.00-0:15.00: The code is 41.'
     """
 
     span: Span

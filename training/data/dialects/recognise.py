@@ -31,8 +31,8 @@ class Recognised:
     """The dialects that a row fits, the likeliest first, and what says so.
 
     Example:
-        >>> recognise_row({"video": "a.mp4", "conversations": []}).dialects[0].value
-        'llava'
+        >>> recognise_row({"videos": ["a.mp4"], "conversations": []}).dialects[0].value
+        'sharegpt'
     """
 
     dialects: tuple[Dialect, ...]
