@@ -90,7 +90,8 @@ def run_trl(rows: Sequence[Sample]) -> tuple[list[float], list[float]]:
     """The same with TRL: pre-tokenised rows, loss over the answers alone."""
     from datasets import Dataset
     from transformers import TrainerCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     policy = make_policy()
     encoded = []

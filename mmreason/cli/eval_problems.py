@@ -146,7 +146,8 @@ def eval_problems(
     command = _command(file, model, against, settings, judge, training_text, folder)
     # 2. Each model in turn: two need not fit into the memory at once.
     runs: list[ProblemScores] = []
-    for number, name in enumerate([model, *([against] if against else [])]):
+    names: list[str] = [model, *([against] if against else [])]
+    for number, name in enumerate(names):
         with show_progress(f"loading {name}"):
             loaded = load_chat_model(
                 name,

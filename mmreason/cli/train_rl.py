@@ -131,20 +131,20 @@ def train_rl(
             failed = str(error)
     # Or the others of a distributed run would wait for this one at exit.
     destroy_process_group()
-    model = recipe.out / "model"
-    has_model = model.is_dir() and not failed
+    folder = recipe.out / "model"
+    has_model = folder.is_dir() and not failed
     done = {
         "out": str(recipe.out),
         "steps": last.step if last else recipe.steps,
         "of": recipe.steps,
-        "model": str(model) if has_model else None,
+        "model": str(folder) if has_model else None,
         "metrics": dict(last.metrics) if last else {},
         "learnt_something": has_model,
     }
     if as_json:
         print_json(done)
     else:
-        model_text = f"the model is in {model}" if has_model else "no model is written"
+        model_text = f"the model is in {folder}" if has_model else "no model is written"
         step_text = f"{done['steps']} of {format_count(recipe.steps, 'step')} done"
         result_console().print(f"{step_text}; {model_text}", soft_wrap=True)
         result_console().print(

@@ -167,7 +167,7 @@ def _evaluation(folder: Path) -> str:
     from mmreason.training.evaluation.rows import EvalRow
     from mmreason.training.evaluation.summary import build_scores
 
-    row = EvalRow(**{"id": EVIL, "video": EVIL, "channel": EVIL, "kind": "text", "digest": "d"})
+    row = EvalRow(id=EVIL, video=EVIL, channel=EVIL, kind="text", digest="d")
     texts = {"question": EVIL, "truth": EVIL, "reply": EVIL, "answer": EVIL, "note": EVIL}
     row = replace(row, **texts, lenient=False, strict=False, is_audited=True)
     choice = replace(row, id=f"{EVIL}2", kind="choice", options=(EVIL, "b"), choice=0, channel="")

@@ -99,7 +99,7 @@ def _quantise_layer(bnb: Any, layer: nn.Linear, bits: Quantisation) -> Any:
 
 def _import_bitsandbytes() -> Any:
     try:
-        import bitsandbytes
+        import bitsandbytes  # pyright: ignore[reportMissingImports] - of an extra, not of `dev`
     except ImportError as error:
         raise UsageError(
             "weights.quantise needs bitsandbytes; in the clone of mmreason: pip install "

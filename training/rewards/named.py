@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 from mmreason.training.rewards.answers import choice, correct, numeric, tag_format, text_overlap
 from mmreason.training.rewards.boxes import box_f1, box_iou
@@ -81,7 +82,7 @@ def load_function(reference: str) -> AnyReward:
     function = getattr(module, name, None)
     if not callable(function) or isinstance(function, type):
         raise UsageError(f"recipe: {path} has no function {show_line(name)!r}")
-    return function
+    return cast(AnyReward, function)
 
 
 def _component(name: str, weight: object, judge: Component | None) -> Component:

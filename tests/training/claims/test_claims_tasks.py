@@ -234,6 +234,7 @@ def test_tasks_can_be_sent_to_other_processes() -> None:
                 assert pickle.loads(pickle.dumps(arm.lesson.demonstrate)) is not None
             if arm.recipe is not None:
                 task = arm.recipe.task
+                assert task is not None
                 again = pickle.loads(pickle.dumps(task))
                 assert again.problem(7) == task.problem(7)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -202,7 +203,7 @@ class Judge:
         self.is_down = is_down
         self.asked = 0
 
-    def judge(self, items: list[object]) -> list[bool | None]:
+    def judge(self, items: Sequence[object]) -> list[bool | None]:
         self.asked += len(items)
         return [None if self.is_down and i % 2 else True for i in range(len(items))]
 

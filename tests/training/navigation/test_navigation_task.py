@@ -30,6 +30,9 @@ class _Codec:
         self.seen[prompt.token_ids] = conversation
         return prompt
 
+    def encode_conversation(self, conversation, *, ask):
+        return self.encode_prompt(conversation)
+
     def continue_prompt(self, prompt, completion, before, conversation):
         made = Prompt(token_ids=(*prompt.token_ids, *completion.token_ids, len(self.seen) + 1))
         self.seen[made.token_ids] = conversation

@@ -138,6 +138,7 @@ def order(given: Recipe) -> list[int]:
     from mmreason.training.runs.batches import problem_index_at
 
     count = given.sampling.problems_per_step
+    assert given.task is not None
     return [problem_index_at(i, len(given.task), given.seed) for i in range(count)]
 
 

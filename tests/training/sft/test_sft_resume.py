@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.fakes.two_processes import launched, parameters
 KILLS = 10
 
 
-def kill_after(work: partial[object], seconds: float) -> int:
+def kill_after(work: Callable[[], object], seconds: float) -> int:
     """Do the work in another process, which is killed after so long; its exit code."""
     child = multiprocessing.get_context("fork").Process(target=work)
     child.start()
