@@ -150,9 +150,10 @@ class Reasoner:
         a video by samples of its bytes, or by all of them where that was opened with
         `Video.open(path, full_hash=True)`.
 
-        `reader` goes with "auto" and "senses": a text model ("smollm2-135m" by `mmreason weights
-        get`, a folder, a Hugging Face name or the URL of a server) that chooses among the passages
-        found and words the answer. Only words that stand in the passage it cites get through.
+        `reader` goes with "auto" and "senses": a text model ("notes-reader" or "smollm2-135m", both
+        after `mmreason weights get smollm2-135m`, a folder, a Hugging Face name or the URL of a
+        server) that chooses among the passages found and words the answer. Only words that stand in
+        the passage it cites get through.
 
         How much is left to `model` (its tier) follows from the option `tier`, its name or its size.
         Where none of them tells, a server in the own network is probed with three tiny calls, once;

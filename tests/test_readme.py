@@ -142,7 +142,7 @@ def _help(*verbs: str) -> str:
 
 @pytest.mark.parametrize("words", _mmreason_commands(), ids=" ".join)
 def test_commands_and_their_options_exist(words: list[str]) -> None:
-    verbs = words[1:3] if words[1] in ("train", "eval", "bench") else words[1:2]
+    verbs = words[1:3] if words[1] in ("train", "eval", "bench", "data") else words[1:2]
     shown = _help(*verbs)
     for option in (word for word in words if word.startswith("--")):
         assert re.search(rf"(?<![\w-]){option}(?![\w-])", shown), f"{words[1]} has no {option}"

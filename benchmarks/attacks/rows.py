@@ -85,7 +85,7 @@ def hostile_problems() -> dict[str, bytes]:
 
 
 def attacks(bench: Bench) -> Iterator[Attack]:
-    """A bad row before a good one through `ask --questions`, twice; through `data export`."""
+    """A bad row before a good one through `ask --questions`, twice; through `data convert`."""
     good = json.dumps(_GOOD).encode()
 
     def ask(folder: Path, data: bytes):
@@ -158,26 +158,26 @@ def attacks(bench: Bench) -> Iterator[Attack]:
         {"id": "good", "video": "star.json", "question": QUESTION, "answer": "red"}
     )
 
-    def export(folder: Path, data: bytes):
+    def convert(folder: Path, data: bytes):
         (folder / "p.jsonl").write_bytes(data)
-        arguments = ["data", "export", "p.jsonl", "--to", "trl", "--out", "o.jsonl"]
+        arguments = ["data", "convert", "p.jsonl", "--to", "trl", "--out", "o.jsonl"]
         return bench.children.run(*cli_call(arguments), folder, limits=LIMITS)
 
-    def control_export(folder: Path) -> str:
-        ended = export(folder, problem.encode() + b"\n")
+    def control_convert(folder: Path) -> str:
+        ended = convert(folder, problem.encode() + b"\n")
         return "" if ended.code == 0 and (folder / "o.jsonl").exists() else f"{ended.err[-200:]!r}"
 
-    yield Attack(KIND, "export: a good row is written", control_export, is_control=True)
+    yield Attack(KIND, "convert: a good row is written", control_convert, is_control=True)
     for name, row in hostile_problems().items():
 
-        def attempt_export(folder: Path, row: bytes = row) -> str:
-            ended = export(folder, problem.encode() + b"\n" + row + b"\n")
+        def attempt_convert(folder: Path, row: bytes = row) -> str:
+            ended = convert(folder, problem.encode() + b"\n" + row + b"\n")
             fault = find_fault(ended, LIMITS)
             if not fault and ended.code == 2 and "line 2" not in ended.err:
                 return f"no line is named: {ended.err[-150:]!a}"
             return fault
 
-        yield Attack(KIND, f"export: {name}", attempt_export)
+        yield Attack(KIND, f"convert: {name}", attempt_convert)
 
 
 def _names_a_line(text: str) -> bool:

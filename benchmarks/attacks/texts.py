@@ -78,16 +78,24 @@ def _verbs(bench: Bench) -> dict[str, list[str]]:
         "index: the file's name": ["index", f"{hostile_name}.mp4", "--store", "s"],
         "index: levels": ["index", video, "--levels", HOSTILE],
         "cache: a file that is not there": ["cache", "--store", hostile_name],
-        "data export: the file's name": [
+        "data convert: the file's name": [
             "data",
-            "export",
+            "convert",
             "p.jsonl",
             "--to",
             "trl",
             "--out",
             f"{hostile_name}.jsonl",
         ],
-        "data export: a target": ["data", "export", "p.jsonl", "--to", HOSTILE, "--out", "o.jsonl"],
+        "data convert: a target": [
+            "data",
+            "convert",
+            "p.jsonl",
+            "--to",
+            HOSTILE,
+            "--out",
+            "o.jsonl",
+        ],
         "mcp: a root": ["mcp", "--root", HOSTILE],
         "a verb that is none": [HOSTILE],
     }

@@ -15,6 +15,7 @@ from mmreason.agent.passage_reader import (
     MOST_READ,
     ReaderReply,
     consult_reader,
+    is_taught,
     make_reader_request,
 )
 from mmreason.agent.protocol import Inquiry
@@ -191,7 +192,7 @@ class SensesRun:
             return answer
         if passages not in self.readings:
             # 1. May it be asked? What it reads is forecast from the text.
-            request = make_reader_request(fact, passages)
+            request = make_reader_request(fact, passages, is_taught=is_taught(model))
             characters = sum(len(passage.text) for passage in passages) + len(fact.text)
             ahead = Cost(
                 rounds=1,

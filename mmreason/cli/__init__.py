@@ -22,7 +22,9 @@ from mmreason.cli.cache_merge import merge_stores
 from mmreason.cli.caption import caption_video
 from mmreason.cli.common import print_line, print_notice
 from mmreason.cli.data import data_app
-from mmreason.cli.data_referring import check_data, convert_data
+from mmreason.cli.data_check import check_data, sample_data, split_data, stats_data
+from mmreason.cli.data_convert import convert_data
+from mmreason.cli.data_example import write_example
 from mmreason.cli.demo import run_demo
 from mmreason.cli.diagnose import diagnose_predictions
 from mmreason.cli.doctor import check_installation
@@ -153,9 +155,15 @@ _add_verb(check_installation, "mmreason doctor --json")
 cache_app.command(
     "merge", epilog="Example: mmreason cache merge talks.shard-*.sqlite3 --store talks.sqlite3"
 )(merge_stores)
+data_app.command("example", epilog="Example: mmreason data example --out own")(write_example)
+data_app.command("split", epilog="Example: mmreason data split own.json --held-out 0.25")(
+    split_data
+)
+data_app.command("sample", epilog="Example: mmreason data sample own.json -n 3")(sample_data)
+data_app.command("stats", epilog="Example: mmreason data stats train.json val.json")(stats_data)
 data_app.command("check", epilog="Example: mmreason data check train.json val.json")(check_data)
 data_app.command(
-    "convert", epilog="Example: mmreason data convert 'refs(unc).p' val.jsonl --to odvg --split val"
+    "convert", epilog="Example: mmreason data convert train.json --to problems --out train.jsonl"
 )(convert_data)
 app.add_typer(cache_app, name="cache", epilog="Example: mmreason cache show talk.mp4")
 app.add_typer(train_app, name="train")

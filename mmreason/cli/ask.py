@@ -75,8 +75,9 @@ def ask_video(
     reader: Annotated[
         str | None,
         typer.Option(
-            help="A text model that words what the senses found: smollm2-135m, a folder, a Hugging "
-            "Face name or http(s)://host/v1. Words that stand in no passage are refused."
+            help="A text model that words what the senses found: notes-reader, smollm2-135m, a "
+            "folder, a Hugging Face name or http(s)://host/v1. Words that stand in no passage are "
+            "refused."
         ),
     ] = None,
     policy: Annotated[

@@ -1,4 +1,4 @@
-"""`mmreason data check` and `mmreason data convert`: data sets of referring expressions."""
+"""`mmreason data check`: data sets of referring expressions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmreason.cli.common import Json, print_json, print_line, show_progress
+from mmreason.cli.common import print_json, print_line, show_progress
 from mmreason.grounding.formats.annotated_images import ImageReport
-from mmreason.grounding.formats.convert import WrittenForm
 from mmreason.grounding.formats.rows import Form, RowError
 from mmreason.grounding.formats.shared_media import SharedMedia
 from mmreason.json_values import to_json
@@ -73,28 +72,8 @@ class DataCheckOutput:
     redundant or wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataConvertOutput:
-    """What was written in another form."""
-
-    files: tuple[str, ...]
-    form: WrittenForm
-    rows: int
-    """Written."""
-    skipped: tuple[RowError, ...]
-    """Rows that the form cannot hold."""
-    errors: tuple[RowError, ...]
-    """Rows that could not be read."""
-
-
-def check_data(
-    files: Annotated[
-        list[Path], typer.Argument(help="Data sets in any form of docs/grounding_data.md.")
-    ],
-    form: FormName = None,
-    boxes: Boxes = None,
-    fps: Fps = None,
-    as_json: Json = False,
+def check_referring(
+    files: Sequence[Path], form: Form | None, boxes: Path | None, fps: float | None, as_json: bool
 ) -> None:
     """Check data sets of referring expressions: bad rows, images shared between splits, and, of
     annotated images, look-alikes and expressions that are ambiguous or say too much.
@@ -124,60 +103,11 @@ def check_data(
         raise typer.Exit(1)
 
 
-def convert_data(
-    source: Annotated[Path, typer.Argument(help="A data set in any form that is read.")],
-    target: Annotated[Path, typer.Argument(help="File to write.")],
-    to: Annotated[WrittenForm, typer.Option("--to", help="The form to write.")],
-    form: FormName = None,
-    boxes: Boxes = None,
-    fps: Fps = None,
-    split: Annotated[str | None, typer.Option(help="Only the rows of this split.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Write a data set of referring expressions in another form. Rows that cannot be read, or that
-    the form cannot hold, are told; the rest is written."""
-    from mmreason.grounding.formats import FormError, ReferringRow, rows_of
-    from mmreason.grounding.formats.convert import convert_rows
-    from mmreason.report.text import format_count
-    from mmreason.types import UsageError
-    from mmreason.video.files import check_writable
-
-    check_writable(target)
-    if target.exists() and source.exists() and target.samefile(source):
-        raise UsageError(f"{target}: is the very file that is to be read; give another name")
-    opened = _open(source, form)
-    try:
-        readings = list(rows_of(opened, boxes=boxes, fps_hz=fps))
-        rows = [
-            reading
-            for reading in readings
-            if isinstance(reading, ReferringRow) and split in (None, reading.split)
-        ]
-        if split is not None and not rows:
-            raise FormError(f"{source}: no row is of the split {split!r}")
-        converted = convert_rows(rows, to, target, fps_hz=fps)
-    except FormError as error:
-        raise UsageError(str(error)) from error
-    output = DataConvertOutput(
-        files=tuple(str(path) for path in converted.paths),
-        form=to,
-        rows=converted.rows,
-        skipped=converted.skipped,
-        errors=tuple(reading for reading in readings if isinstance(reading, RowError)),
-    )
-    if as_json:
-        print_json(to_json(output))
-        return
-    count = format_count(output.rows, "row")
-    print_line(f"{count} of {opened.detected} as {to}: {', '.join(output.files)}")
-    for line in [*_list_some("not held", output.skipped), *_list_some("not read", output.errors)]:
-        print_line(line)
-
-
 _PROBLEMS = ("ambiguous", "redundant", "wrong")
 
 
-def _open(path: Path, form: Form | None) -> OpenedFile:
+def open_form(path: Path, form: Form | None) -> OpenedFile:
+    """A data set whose form is known. Raises UsageError."""
     from mmreason.grounding.formats import FormError, open_rows
     from mmreason.types import UsageError
 
@@ -238,7 +168,7 @@ def _read_files(
 
     for path in files:
         with show_progress(f"reading {path.name}"):
-            opened = _open(path, form)
+            opened = open_form(path, form)
             tally = _Tally(path, opened.detected)
             tallies.append(tally)
             try:
@@ -284,9 +214,9 @@ def describe_check(output: DataCheckOutput) -> list[str]:
             f"{each.no_target:,} without target, {each.several_targets:,} with several, "
             f"{each.without_truth:,} without known truth"
         )
-        lines += _list_some("mended", each.mended)
-        lines += _list_some("not read", each.errors)
-    lines += _list_some("in several splits", output.shared)
+        lines += list_some("mended", each.mended)
+        lines += list_some("not read", each.errors)
+    lines += list_some("in several splits", output.shared)
     for report in output.images:
         lines += _describe_image(report)
     count = output.problems
@@ -302,7 +232,7 @@ def _describe_image(report: ImageReport) -> list[str]:
         + (f"differ in {', '.join(pair.differ)}" if pair.differ else "nothing tells them apart")
         for pair in report.look_alikes
     ]
-    lines += _list_some("look alike", pairs)
+    lines += list_some("look alike", pairs)
     described = [
         f"{each.target}: {', '.join(str(d) for d in each.descriptors) or 'is alone'}"
         + ("" if each.is_smallest else " (perhaps not the smallest)")
@@ -310,16 +240,16 @@ def _describe_image(report: ImageReport) -> list[str]:
         else f"{each.target}: none, {', '.join(each.twins)} fit all that is known of it"
         for each in report.descriptions
     ]
-    lines += _list_some("smallest descriptions", described)
+    lines += list_some("smallest descriptions", described)
     expressions = [
         f"{check.status}: {check.expression!r}: {check.reason}"
         for check in report.expressions
         if check.status != "good"
     ]
-    return lines + _list_some("expressions", expressions)
+    return lines + list_some("expressions", expressions)
 
 
-def _list_some(name: str, findings: Iterable[object]) -> list[str]:
+def list_some(name: str, findings: Iterable[object]) -> list[str]:
     """Findings under a heading, the first ones in full."""
     texts = [str(finding) for finding in findings]
     if not texts:

@@ -8,6 +8,7 @@ from mmreason.cli.eval_nano import eval_nano
 from mmreason.cli.eval_natural import eval_natural
 from mmreason.cli.eval_navigation import eval_navigation
 from mmreason.cli.eval_needle import eval_needle
+from mmreason.cli.eval_problems import eval_problems
 from mmreason.cli.eval_public import eval_public
 from mmreason.cli.eval_refadv import eval_refadv
 
@@ -22,6 +23,11 @@ def _eval_group() -> None:
 eval_app.command(
     "needle", epilog="Example: mmreason eval needle --lengths 3m,1h --baselines --out runs/needle"
 )(eval_needle)
+eval_app.command(
+    "problems",
+    epilog="Example: mmreason eval problems test.jsonl --model runs/sft/model --against NAME "
+    "--out runs/eval",
+)(eval_problems)
 eval_app.command(
     "public",
     epilog="Example: mmreason eval public lvbench data/LVBench --model URL --out runs/lvbench",

@@ -15,6 +15,7 @@ from rich.text import Text
 from mmreason.cli.common import Json, print_json, progress_console, quiet_libraries, result_console
 from mmreason.cli.train_export import train_export
 from mmreason.cli.train_rl import train_rl
+from mmreason.cli.train_sft import train_sft
 
 if TYPE_CHECKING:
     from mmreason.training.monitoring import Run
@@ -62,6 +63,7 @@ def train_nano(
 
 
 train_app.command("rl", epilog="Example: mmreason train rl recipe.py --dry-run")(train_rl)
+train_app.command("sft", epilog="Example: mmreason train sft train.json --model nano")(train_sft)
 train_app.command("export", epilog="Example: mmreason train export runs/kitchen --step 120")(
     train_export
 )

@@ -1,9 +1,9 @@
-"""`mmreason train rl`: reinforcement learning by a recipe."""
+"""`mmreason train rl`: reinforcement learning, by a recipe or on a data set."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,10 +22,38 @@ if TYPE_CHECKING:
     from mmreason.training.rl.plan import RunPlan
 
 
+_RECIPES = (".yaml", ".yml", ".py")
+RECIPE_FILE = "recipe.yaml"
+"""In a run's folder: the recipe that was made of the command line."""
+
+
 def train_rl(
-    recipe_file: Annotated[
-        Path, typer.Argument(metavar="RECIPE.py", help="Python file that sets `recipe`.")
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE_OR_RECIPE",
+            help="A recipe (YAML, or Python that sets `recipe`), or a data set in any dialect.",
+        ),
     ],
+    model: Annotated[
+        str | None, typer.Option("--model", help="Of a data set: name or folder; default: nano.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Of a data set: folder of the run.")
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option("--held-out", help="Of a data set: rows never trained on."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Of a data set: batches of rollouts.")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Of a data set: frames of each clip.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Of a data set: leave rows out that cannot be used.")
+    ] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = True,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after so long; run again to go on.")
@@ -41,16 +69,35 @@ def train_rl(
 ) -> None:
     """Fine-tune a model by reinforcement learning. Can be interrupted and resumed.
 
-    The recipe is your own Python: it is run as it is. `docs/reinforcement.md` shows one.
+    Of a data set a recipe is made, which lies in the run's folder as recipe.yaml. A recipe in
+    Python is run as it is. `docs/reinforcement.md` shows both.
     """
     quiet_libraries()
     from mmreason.training.rl import read_recipe
+    from mmreason.training.rl.data_task import make_tasks
     from mmreason.training.rl.plan import plan_run
+    from mmreason.types import UsageError
 
-    recipe = read_recipe(recipe_file)
+    changes: dict[str, Any] = {
+        "model": model,
+        "out": None if out is None else str(out),
+        "steps": steps,
+        "data.held_out": None if held_out is None else str(held_out),
+        "data.frames": frames,
+        "data.bad_rows": "skip" if skip_bad else None,
+    }
+    if source.suffix.lower() not in _RECIPES:
+        recipe, recipe_file = _make_recipe(source, changes, dry_run)
+    elif any(value is not None for value in changes.values()):
+        setting = next(name for name, value in changes.items() if value is not None)
+        option = setting.rpartition(".")[2].replace("_", "-").replace("bad-rows", "skip-bad")
+        raise UsageError(f"--{option} is for a data set; set {setting} in the recipe {source}")
+    else:
+        recipe, recipe_file = read_recipe(source), source
     if dry_run:
         # A task that gives no problem is told before memory is counted.
-        recipe.task.problem(0)
+        recipe = make_tasks(recipe, None)
+        recipe.problems.problem(0)
         made_plan = plan_run(recipe, recipe_file)
         # Every video is opened once now, rather than after hours of training.
         wrong = _wrong_data(recipe)
@@ -78,7 +125,7 @@ def train_rl(
             for report in watch_steps(reports, recipe.out, trackers=trackers, table=table):
                 # With the first step: a run that never began leaves no note of itself.
                 if last is None:
-                    note_recipe(recipe.out, recipe_file)
+                    note_recipe(recipe.out, recipe_file, "rl")
                 last = report
         except TrainingStopped as error:
             failed = str(error)
@@ -108,13 +155,41 @@ def train_rl(
         raise typer.Exit(1)
 
 
+def _make_recipe(source: Path, changes: dict[str, Any], dry_run: bool) -> tuple[Recipe, Path]:
+    """A recipe for a data set, written into the run's folder; a dry run writes nothing."""
+    import yaml
+
+    from mmreason.training.rl import Recipe
+    from mmreason.training.rl.defaults import default_settings
+    from mmreason.training.runs.recipe_file import build_recipe, read_recipe_file
+    from mmreason.types import UsageError
+    from mmreason.video.files import write_atomic
+
+    settings = default_settings(source, changes)
+    folder = Path(settings["out"])
+    path = folder / RECIPE_FILE
+    if dry_run:
+        return build_recipe(Recipe, settings), path
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise UsageError(
+            f"{path} is of a run with other settings; go on with it: mmreason train rl {path}; or "
+            "give another folder with --out"
+        )
+    # Refused settings leave no folder behind.
+    build_recipe(Recipe, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, text.encode())
+    return read_recipe_file(path, Recipe), path
+
+
 def _wrong_data(recipe: Recipe) -> list[str]:
     """A line for each video that cannot be read and each reward that does not apply."""
     from mmreason.cli.inputs import progress_bar
     from mmreason.training.rl.data_check import count_videos, find_faults
 
     problems = []
-    for name, task in (("", recipe.task), ("held out: ", recipe.evaluation.held_out)):
+    for name, task in (("", recipe.problems), ("held out: ", recipe.evaluation.held_out)):
         if task is not None:
             with progress_bar("opening videos", count_videos(task)) as advance:
                 problems += [name + line for line in find_faults(task, advance)]

@@ -6,6 +6,7 @@ Plain English rules, no model.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 Terms = tuple[str, ...]
 """Stems of words, and pairs of them."""
@@ -37,7 +38,9 @@ def split_words(text: str) -> list[str]:
         >>> split_words("The dog's 2 balls")
         ['the', 'dog', '2', 'balls']
     """
-    return re.findall(r"[^\W_]+", re.sub(r"['\u2019]s\b", "", text.lower()))
+    # Composed in one way: a letter with its accent apart would be two words.
+    text = unicodedata.normalize("NFC", text).lower()
+    return re.findall(r"[^\W_]+", re.sub(r"['\u2019]s\b", "", text))
 
 
 def stem_word(word: str) -> str:

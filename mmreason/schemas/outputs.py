@@ -9,7 +9,8 @@ from mmreason.agent.batch import BatchTotals, Failure
 from mmreason.audit.doctor import DoctorCheck
 from mmreason.cli.cache import VideoUsageOutput
 from mmreason.cli.cache_merge import MergeOutput
-from mmreason.cli.data_referring import DataCheckOutput, DataConvertOutput
+from mmreason.cli.data_convert import DataConvertOutput
+from mmreason.cli.data_referring import DataCheckOutput
 from mmreason.cli.index import Indexed
 from mmreason.cli.index_senses import VideoEstimate
 from mmreason.cli.inputs import FileFailure
@@ -230,7 +231,9 @@ OUTPUTS = (
     Output("cache_video", "mmreason cache show FILE --json", VideoUsageOutput),
     Output("cache_merge", "mmreason cache merge STORE --json", MergeOutput),
     Output("data_check", "mmreason data check FILES --json", DataCheckOutput),
-    Output("data_convert", "mmreason data convert IN OUT --to FORM --json", DataConvertOutput),
+    Output(
+        "data_convert", "mmreason data convert IN --to NAME --out OUT --json", DataConvertOutput
+    ),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
     Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )

@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from mmreason.agent.passage_reader import judge_reply, load_passage_reader, make_reader_request
+from mmreason.agent.passage_reader import (
+    MOST_JOINED,
+    NOTES_READER,
+    READER_PROMPT,
+    judge_reply,
+    load_passage_reader,
+    make_reader_request,
+)
 from mmreason.agent.record_passages import RecordPassage, make_passages
 from mmreason.agent.senses_reader import SensesReader
 from mmreason.language.fact_questions import read_fact_question
@@ -191,3 +198,43 @@ def test_a_reader_beside_a_model_is_refused_before_anything_is_loaded() -> None:
         Reasoner.load("nano", reader="smollm2-135m")
     with pytest.raises(UsageError, match="leave out policy"):
         Reasoner.load("auto", observer="nano", reader="smollm2-135m")
+
+
+JOINED = [
+    RecordPassage((MemoryRecord("speech", Span(i, i + 1), text, "a.srt"),), text)
+    for i, text in enumerate(("Mira is the cook.", "Mira lives in Oslo.", "Tom lives in Rome."))
+]
+
+
+@pytest.mark.parametrize(
+    "reply, passage",
+    [
+        ("[1][2] Oslo", JOINED[1]),
+        ("[1][2] Paris", None),
+        ("[1][2][3] Oslo", None),  # the shotgun
+        ("[1][9] Oslo", None),
+        ("[3] Oslo", None),  # stands elsewhere
+    ],
+)
+def test_a_taught_reader_may_join_two_notes_and_no_more(reply, passage) -> None:
+    question = read_fact_question("Where does the cook live?")
+    reading = judge_reply(question, reply, JOINED, most_cited=MOST_JOINED)
+    assert reading.passage is passage
+    assert judge_reply(question, "[1][2] Oslo", JOINED).passage is None
+
+
+def test_a_taught_reader_is_asked_in_the_words_that_it_was_taught_with() -> None:
+    question = read_fact_question("Where does the cook live?")
+    request = make_reader_request(question, JOINED[:1], is_taught=True)
+    (part,) = request.conversations[0][0].parts
+    assert isinstance(part, TextPart)
+    assert part.text == READER_PROMPT.format(
+        notes="[1] 0:00.00-0:01.00: Mira is the cook.", question="Where does the cook live?"
+    )
+
+
+def test_a_taught_reader_without_its_base_is_refused_with_the_command(monkeypatch) -> None:
+    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent")
+    with pytest.raises(UsageError, match="mmreason weights get smollm2-135m"):
+        load_passage_reader(NOTES_READER)

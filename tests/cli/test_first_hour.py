@@ -77,19 +77,19 @@ def test_an_export_warns_of_videos_that_are_not_there(tmp_path: Path, capsys: Ca
     ]
     problems = tmp_path / "problems.jsonl"
     problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    argv = ["data", "export", str(problems), "--to", "trl", "--out", str(tmp_path / "x.jsonl")]
+    argv = ["data", "convert", str(problems), "--to", "trl", "--out", str(tmp_path / "x.jsonl")]
     assert main(argv) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("3 problems for trl are in ")
+    assert out.startswith("3 rows of problems ")
     gone = tmp_path / "gone.mp4"
     assert err.splitlines() == [
-        "warning: 1 of 3 problems names a file that is not there:", f"  b: {gone}",
+        "warning: 1 row names a file that is not there:", f"  b: {gone}",
     ]  # fmt: skip
     assert main([*argv, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["missing_videos"] == {"b": str(gone)}
+    assert json.loads(capsys.readouterr().out)["missing"] == {"b": str(gone)}
     problems.write_text(json.dumps(rows[0]))
     assert main(argv) == 0
-    assert capsys.readouterr().out.startswith("1 problem for trl is in ")
+    assert capsys.readouterr().out.startswith("1 row of problems ")
 
 
 def test_advice_never_names_a_package_index() -> None:

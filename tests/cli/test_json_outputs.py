@@ -124,7 +124,10 @@ def test_checked_and_converted_data_fit(printed: Printed, tmp_path: Path) -> Non
     checked = printed("data", "check", path, path, ends=1)
     check("data_check", checked)
     assert checked["images"][0]["expressions"] and checked["images"][0]["look_alikes"]
-    check("data_convert", printed("data", "convert", path, tmp_path / "b.jsonl", "--to", "odvg"))
+    check(
+        "data_convert",
+        printed("data", "convert", path, "--out", tmp_path / "b.jsonl", "--to", "odvg"),
+    )
 
 
 def test_other_verbs_fit(printed: Printed, clip: Path, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_a_dry_run_refuses_a_task_that_the_run_could_not_use(
     assert main(["train", "rl", str(path), "--dry-run"]) == 2
     error = capsys.readouterr().err
     assert f"{field} must be a task, got 'probs.jsonl'" in error
-    assert "docs/problems.md" in error and error.count("\n") == 1
+    assert "docs/own_data.md" in error and error.count("\n") == 1
 
 
 def test_the_folder_of_a_run_may_be_a_text(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -214,7 +214,7 @@ def test_a_run_whose_rollouts_all_earn_the_same_is_a_failure(
         ("learning_rate=1e-5,", "optimiser=OptimiserSettings(learning_rate=...)"),
         ("objective='dapo',", "objective=ObjectiveSettings(formula=...)"),
         ("evaluate_every=10,", "evaluation=EvaluationSettings(every=...)"),
-        ("rate=10,", "there is no setting 'rate'; known: task, out, model, seed, steps, sampling"),
+        ("rate=10,", "there is no setting 'rate'; known: "),
     ],
 )
 def test_a_dry_run_refuses_settings_of_another_type(
@@ -331,3 +331,32 @@ def test_a_dry_run_opens_videos_as_the_task_does(tmp_path: Path) -> None:
     told = ["problem colour-0: reel 7: no frame could be read"]
     assert find_faults(replace(named, show=broken)) == told
     assert find_faults(Mixture(parts=((plain, 1), (replace(named, show=broken), 1)))) == told
+
+
+def rows(folder: Path, *colours: str) -> Path:
+    messages = [
+        [{"role": "user", "content": "Name a colour."}, {"role": "assistant", "content": colour}]
+        for colour in colours
+    ]
+    path = folder / "train.json"
+    path.write_text(json.dumps([{"messages": turns} for turns in messages]))
+    return path
+
+
+def test_a_data_set_is_trained_on_by_a_recipe_that_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path, out = rows(tmp_path, "red", "blue"), tmp_path / "run"
+    line = ["train", "rl", str(path), "--out", str(out), "--steps", "1"]
+    assert main([*line, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["attempts"] == 64 and not out.exists()
+    # An unknown model is refused before anything is sampled; the recipe lies there to be edited.
+    assert main([*line, "--model", str(tmp_path / "none")]) == 2
+    written = (out / "recipe.yaml").read_text()
+    assert "answer: 1.0" in written and f"train: {path}" in written
+    capsys.readouterr()
+    assert main([*line]) == 2
+    assert "is of a run with other settings; go on with it" in capsys.readouterr().err
+    assert main(["train", "rl", str(out / "recipe.yaml"), "--steps", "3"]) == 2
+    told = capsys.readouterr().err
+    assert "--steps is for a data set; set steps in the recipe" in told and told.count("\n") == 1

@@ -25,14 +25,19 @@ SPOILT = ("a sample spoilt in one process", "a gradient spoilt in one process")
 
 
 def launched(
-    folder: Path, steps: int, *names: str, config: str | None = None, processes: int = 2
+    folder: Path,
+    steps: int,
+    *names: str,
+    config: str | None = None,
+    processes: int = 2,
+    runs: str = "rl_runs",
 ) -> str:
-    """Do these runs in several processes, under a config that is shipped where one is named; what
-    they printed."""
+    """Do these runs, of the module `runs` beside this one, in several processes, under a config
+    that is shipped where one is named; what they printed."""
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}"]
     command += ["--standalone"]  # at a port that is free
-    runs = ["rl_runs"] if config is None else ["sharded_runs", config]
-    command += ["-m", f"tests.fakes.{runs[0]}", *runs[1:], str(folder), str(steps), *names]
+    module = [runs] if config is None else ["sharded_runs", config]
+    command += ["-m", f"tests.fakes.{module[0]}", *module[1:], str(folder), str(steps), *names]
     settings = {
         "ACCELERATE_USE_CPU": "true",
         "CUDA_VISIBLE_DEVICES": "",

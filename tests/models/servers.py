@@ -111,7 +111,7 @@ def serving(script: Script, *models: str) -> Iterator[Server]:
 
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            self.answer(json.loads(self.rfile.read(length)))
+            self.answer(json.loads(self.rfile.read(length) or b"{}"))
 
         def answer(self, body: dict[str, Any]) -> None:
             nonlocal busy

@@ -30,6 +30,7 @@ NEEDED = (
     "mmreason/models/nano_grounding/model.safetensors",
     "mmreason/models/nano_reinforced/config.json",
     "mmreason/models/nano_reinforced/model.safetensors",
+    "mmreason/models/notes_reader/adapter.safetensors",
     "mmreason/evaluation/public/page.html",
     "mmreason/skill/SKILL.md",
     "mmreason/viz/document.html",

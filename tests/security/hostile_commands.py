@@ -122,19 +122,15 @@ def _train_rl(stage: Stage) -> list[list[object]]:
         ["train", "rl", recipe, "--dry-run"],
         ["train", "rl", stage.write("none.py", "recipe = 1\n")],
         ["train", "rl", f"{EVIL}.py"],
+        ["train", "rl", stage.write("evil.yaml", f"{json.dumps({IN_TEXT: 1})}\n")],
+        ["train", "rl", stage.write("reward.yaml", json.dumps(_recipe_of({IN_TEXT: 1.0})))],
+        ["train", "rl", stage.write("rows.json", json.dumps([{IN_TEXT: IN_TEXT}])), "--dry-run"],
     ]
 
 
-def _data_export(stage: Stage) -> list[list[object]]:
-    row = {"id": IN_TEXT, "video": f"{EVIL_NAME}gone.mp4", "question": IN_TEXT, "answer": "x"}
-    rows = stage.write("rows.jsonl", json.dumps(row) + "\n")
-    bad = stage.write("bad.jsonl", json.dumps({EVIL: EVIL}) + "\n")
-    target = stage.folder / f"{EVIL_NAME}out.jsonl"
-    return [
-        ["data", "export", rows, "--to", "trl", "--out", target],
-        ["data", "export", rows, "--to", EVIL, "--out", target],
-        ["data", "export", bad, "--to", "trl", "--out", target],
-    ]
+def _recipe_of(rewards: dict[str, float]) -> dict[str, object]:
+    """A recipe in YAML, which JSON is too."""
+    return {"data": {"train": "rows.json"}, "out": "run", "rewards": rewards}
 
 
 def _referring_data(stage: Stage) -> list[Path]:
@@ -161,18 +157,51 @@ def _data_check(stage: Stage) -> list[list[object]]:
     files = _referring_data(stage)
     options = ["--form", EVIL]
     cases = [["data", "check", file] for file in files]
+    for rows in _training_rows(stage):
+        cases.append(["data", "check", rows, "--workers", 1])
     return [*cases, ["data", "check", *files[:2]], ["data", "check", files[0], *options]]
+
+
+def _train_sft(stage: Stage) -> list[list[object]]:
+    rows = _training_rows(stage)[0]
+    return [
+        ["train", "sft", rows, "--dry-run", "--skip-bad", "--out", stage.folder / EVIL_NAME],
+        ["train", "sft", stage.folder / f"{EVIL_NAME}gone.json"],
+        ["train", "sft", rows, "--model", EVIL, "--dry-run"],
+        ["train", "sft", stage.write("r.yaml", f"{MARKUP}: 1\n")],
+    ]
+
+
+def _training_rows(stage: Stage) -> list[Path]:
+    """Rows of fine-tuning whose names, texts and fields are anybody's."""
+    turns = [{"from": "human", "value": f"<video>{IN_TEXT}"}, {"from": "gpt", "value": IN_TEXT}]
+    row = {"id": IN_TEXT, "video": f"{EVIL_NAME}gone.mp4", "conversations": turns, EVIL: IN_TEXT}
+    foreign = {"from": EVIL, "value": EVIL}
+    rows = [row, row, row | {"id": EVIL, "conversations": [foreign]}, {"messages": EVIL}, {EVIL: 1}]
+    problem = {"id": IN_TEXT, "video": f"{EVIL_NAME}gone.mp4", "question": IN_TEXT, "answer": "x"}
+    return [
+        stage.write("llava.json", json.dumps(rows)),
+        stage.write("problems.jsonl", json.dumps(problem) + "\n"),
+        stage.write("bad.jsonl", json.dumps({EVIL: EVIL}) + "\n"),
+        stage.write("table.csv", f"video,question,answer\n{EVIL_NAME}a.mp4,{EVIL_NAME},x\n"),
+    ]
 
 
 def _data_convert(stage: Stage) -> list[list[object]]:
     out = stage.folder / f"{EVIL_NAME}out.json"
     files = _referring_data(stage)
-    cases = [["data", "convert", file, out, "--to", "coco"] for file in files]
+    cases = [["data", "convert", file, "--out", out, "--to", "coco"] for file in files]
+    lines = stage.folder / f"{EVIL_NAME}out.jsonl"
+    rows = _training_rows(stage)
+    cases += [["data", "convert", file, "--out", lines, "--to", "problems"] for file in rows]
+    cases += [["data", "convert", file, "--out", lines, "--to", "trl"] for file in files]
     return [
         *cases,
-        ["data", "convert", files[0], out, "--to", "mot"],
-        ["data", "convert", files[0], out, "--to", "coco", "--split", EVIL],
-        ["data", "convert", files[0], out, "--to", EVIL],
+        ["data", "convert", files[0], "--out", out, "--to", "mot"],
+        ["data", "convert", files[0], "--out", out, "--to", "coco", "--split", EVIL],
+        ["data", "convert", files[0], "--out", out, "--to", EVIL],
+        ["data", "convert", rows[0], "--out", out, "--to", "llava", "--from", EVIL],
+        ["data", "convert", rows[0], "--out", out, "--to", "llava", "--media-root", EVIL],
     ]
 
 
@@ -248,6 +277,27 @@ def _eval_public(stage: Stage) -> list[list[object]]:
         [*command, "--policy", EVIL],
         [*command, "--questions", stage.folder / EVIL],
         ["eval", "public", EVIL, stage.folder, "--out", stage.folder / "run"],
+    ]
+
+
+def _eval_problems(stage: Stage) -> list[list[object]]:
+    row = {"id": IN_TEXT, "video": f"{EVIL_NAME}gone.mp4", "question": IN_TEXT, "answer": IN_TEXT}
+    good = json.dumps(row | {"kind": IN_TEXT})
+    rows = stage.write("rows.jsonl", f"{good}\n{json.dumps({EVIL: EVIL})}\n")
+    unknown = stage.write("unknown.json", json.dumps([{EVIL: EVIL}]))
+    folder = stage.folder / f"{EVIL_NAME}run"
+    folder.mkdir()
+    header = json.dumps({"format": 1, "model": IN_TEXT, "conversations": 2})
+    (folder / "rows.jsonl").write_text(f"{header}\n{json.dumps({'id': EVIL})}\n")
+    return [
+        ["eval", "problems", rows, "--model", EVIL],
+        ["eval", "problems", rows, "--dialect", EVIL],
+        ["eval", "problems", rows, "--audit", EVIL],
+        ["eval", "problems", rows, "--training-text", stage.folder / EVIL],
+        ["eval", "problems", rows, "--judge", EVIL],
+        ["eval", "problems", unknown],
+        ["eval", "problems", stage.folder / EVIL],
+        ["eval", "problems", "--compare", folder, folder],
     ]
 
 
@@ -339,12 +389,18 @@ CASES: dict[str, Case] = {
         ["train", "nano", "--out", stage.folder, "--config", stage.write("c.json", EVIL)]
     ],
     "train rl": _train_rl,
+    "train sft": _train_sft,
     "train export": lambda stage: [["train", "export", stage.folder / EVIL_NAME]],
     "train report": _train_report,
     "data navigation": lambda stage: [
         ["data", "navigation", "--out", f"{EVIL_NAME}x", "--length", EVIL],
     ],
-    "data export": _data_export,
+    "data split": lambda stage: [
+        ["data", "split", _training_rows(stage)[0], "--out", stage.folder / EVIL_NAME, "--by", EVIL]
+    ],
+    "data sample": lambda stage: [["data", "sample", file] for file in _training_rows(stage)],
+    "data stats": lambda stage: [["data", "stats", file] for file in _training_rows(stage)],
+    "data example": lambda stage: [["data", "example", "--out", stage.write("file", "x")]],
     "data check": _data_check,
     "data convert": _data_convert,
     "eval needle": lambda stage: [
@@ -359,6 +415,7 @@ CASES: dict[str, Case] = {
         ["eval", "natural", "--out", stage.folder, "--lengths", EVIL],
     ],
     "eval public": _eval_public,
+    "eval problems": _eval_problems,
     "eval refadv": _eval_refadv,
     "diagnose": _diagnose,
     "eval navigation": lambda stage: [["eval", "navigation", "--length", EVIL]],

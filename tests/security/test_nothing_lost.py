@@ -159,7 +159,7 @@ def test_a_page_says_what_utf_8_cannot_hold_with_a_question_mark(tmp_path: Path)
 @pytest.mark.parametrize(
     "words",
     [
-        ["data", "export", "{problems}", "--to", "trl", "--out", "{target}"],
+        ["data", "convert", "{problems}", "--to", "trl", "--out", "{target}"],
         ["data", "navigation", "--worlds", "1000000", "--out", "{target}"],
     ],
 )

@@ -160,6 +160,55 @@ def _html_of_diagnosis(folder: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
+def _evaluation(folder: Path) -> str:
+    from mmreason.training.evaluation.compare import compare_scores
+    from mmreason.training.evaluation.page import CasePicture, FailingCase, save_page
+    from mmreason.training.evaluation.projection import AnswerSupport
+    from mmreason.training.evaluation.rows import EvalRow
+    from mmreason.training.evaluation.summary import build_scores
+
+    row = EvalRow(**{"id": EVIL, "video": EVIL, "channel": EVIL, "kind": "text", "digest": "d"})
+    texts = {"question": EVIL, "truth": EVIL, "reply": EVIL, "answer": EVIL, "note": EVIL}
+    row = replace(row, **texts, lenient=False, strict=False, is_audited=True)
+    choice = replace(row, id=f"{EVIL}2", kind="choice", options=(EVIL, "b"), choice=0, channel="")
+    other = replace(row, id=f"{EVIL}3", truth=f"{EVIL}3")
+    failed = replace(row, id=f"{EVIL}4", error=EVIL, lenient=None, strict=None)
+    rows = [row, choice, other, failed, replace(row, condition="blind")]
+    header = {"model": EVIL, EVIL: {EVIL: EVIL}, "absent": {"transcript": {EVIL: 1}}}
+    scores = build_scores(header, rows, supports={EVIL: AnswerSupport(1)})
+    failing = [FailingCase(row=bad, pictures=(CasePicture("", EVIL),)) for bad in (row, choice)]
+    second = build_scores({"model": f"{EVIL}2", "settings": EVIL}, rows)
+    comparison = compare_scores(scores, second)
+    page = save_page(
+        scores, folder / "a.html", command=EVIL, failing=failing, comparison=comparison
+    )
+    assert_plain(scores.write_summary(folder).read_text(encoding="utf-8"))
+    return page.read_text(encoding="utf-8")
+
+
+def _data_check(folder: Path) -> str:
+    from mmreason.training.data.doctor.check import CheckSettings, check_samples
+    from mmreason.training.data.doctor.sample_file import SampleFile
+    from mmreason.training.data.doctor.show import save_page
+    from mmreason.training.data.sample import (
+        MediaKind,
+        MediaRef,
+        RowFault,
+        Sample,
+        SampleMessage,
+        SourceLine,
+    )
+
+    source = SourceLine(EVIL, 1)
+    medium = MediaRef(kind=MediaKind.VIDEO, paths=(EVIL,))
+    message = SampleMessage(role="user", parts=(medium, EVIL))
+    sample = Sample(id=EVIL, messages=(message,), channel=EVIL, source=source)
+    texts = {"name": EVIL, "dialect": EVIL, "container": EVIL, "reason": EVIL, "notes": (EVIL,)}
+    file = SampleFile(**texts, samples=(sample,), faults=(RowFault(source, EVIL),))
+    report = check_samples([file], CheckSettings(workers=1))
+    return save_page(folder / "a.html", report, rows=[sample]).read_text(encoding="utf-8")
+
+
 def _info(video: Video) -> VideoInfo:
     return replace(video.info, path=EVIL, codec=EVIL, notes=(EVIL,))
 
@@ -244,6 +293,8 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "Run.save_html": _html_of_run,
     "Comparison.save_html": _html_of_comparison,
     "Diagnosis.save_html": _html_of_diagnosis,
+    "evaluation.save_page": _evaluation,
+    "doctor.save_page": _data_check,
     "Diagnosis._repr_html_": lambda folder: _diagnosis()._repr_html_(),
     "Answer._repr_html_": lambda folder: _answer()._repr_html_(),
     "Run._repr_html_": lambda folder: _run(folder)._repr_html_(),
@@ -291,6 +342,12 @@ def test_every_page_builder_is_in_these_tests() -> None:
         if isinstance(owner, ast.ClassDef)
         for node in owner.body
         if isinstance(node, ast.FunctionDef) and node.name in ("_repr_html_", "save_html")
+    }
+    builders |= {
+        f"{path.parent.name}.{node.name}"
+        for path in product_modules()
+        for node in parse_module(path).body
+        if isinstance(node, ast.FunctionDef) and node.name == "save_page"
     }
     assert builders == set(PAGES)
 

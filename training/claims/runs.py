@@ -32,8 +32,9 @@ from mmreason.training.claims import (
 )
 from mmreason.training.claims.experiment import Arm, Experiment, Size
 from mmreason.training.claims.start import make_start
-from mmreason.training.rl import settings
-from mmreason.training.rl.trainer import NothingLearnt, train
+from mmreason.training.rl.trainer import train
+from mmreason.training.runs import settings
+from mmreason.training.runs.stopped import NothingLearnt
 
 EXPERIMENTS: Mapping[str, Callable[[Size], Experiment]] = {
     "staleness": staleness.build_experiment,

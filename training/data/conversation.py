@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,39 @@ from mmreason.video.types import FrameBatch, VideoError
 
 UNKNOWN_RATE_HZ = 1.0
 """Of listed frames that do not say how many are a second."""
+MOST_CACHE_BYTES = 1 << 29
+"""Of decoded frames that are kept for further rows about the same clip."""
+
+
+class FrameCache:
+    """Frames that were read, so that a clip with many questions is decoded once. Beyond
+    `most_bytes` the least recently used go first; a file that was written anew is read anew.
+
+    Example:
+        >>> FrameCache(most_bytes=0).used_bytes
+        0
+    """
+
+    def __init__(self, most_bytes: int = MOST_CACHE_BYTES):
+        self._most_bytes = most_bytes
+        self._batches: OrderedDict[tuple[object, ...], FrameBatch] = OrderedDict()
+        self.used_bytes = 0
+        self.hits = 0
+
+    def read(self, medium: MediaRef, clip: ClipRecipe) -> FrameBatch:
+        """The frames of a medium as `clip` says. Raises VideoError or UsageError for what cannot be
+        read."""
+        key = _cache_key(medium, clip)
+        if key in self._batches:
+            self.hits += 1
+            self._batches.move_to_end(key)
+            return self._batches[key]
+        batch = _read_frames(medium, clip)
+        self._batches[key] = batch
+        self.used_bytes += batch.pixels.nbytes
+        while self.used_bytes > self._most_bytes:
+            self.used_bytes -= self._batches.popitem(last=False)[1].pixels.nbytes
+        return batch
 
 
 def adapt_clip(clip: ClipRecipe, *, frames: int | None, longest_px: int | None) -> ClipRecipe:
@@ -28,14 +62,19 @@ def adapt_clip(clip: ClipRecipe, *, frames: int | None, longest_px: int | None) 
 
 
 def to_conversation(
-    messages: Sequence[SampleMessage], clip: ClipRecipe, *, system_prompt: str = ""
+    messages: Sequence[SampleMessage],
+    clip: ClipRecipe,
+    *,
+    system_prompt: str = "",
+    cache: FrameCache | None = None,
 ) -> list[Message]:
-    """The messages with their frames. `system_prompt` comes first where they have none.
+    """The messages with their frames, from `cache` where they are in it. `system_prompt` comes
+    first where the messages have none.
 
     Raises VideoError or UsageError for media that cannot be read.
     """
     conversation = [
-        Message(message.role, tuple(_to_part(item, clip) for item in message.parts))
+        Message(message.role, tuple(_to_part(item, clip, cache) for item in message.parts))
         for message in messages
     ]
     if system_prompt and conversation[0].role != "system":
@@ -58,17 +97,34 @@ def learnt_messages(sample: Sample) -> tuple[bool, ...]:
     )
 
 
-def _to_part(item: str | MediaRef, clip: ClipRecipe) -> Part:
+def _to_part(item: str | MediaRef, clip: ClipRecipe, cache: FrameCache | None) -> Part:
     if isinstance(item, str):
         return TextPart(item)
-    if item.kind is MediaKind.VIDEO:
-        return FramesPart(_read_video(item, clip))
-    if item.kind is MediaKind.IMAGE:
-        return FramesPart(_read_images(item.paths, clip, rate_hz=1.0), "image")
-    if item.kind is MediaKind.FRAMES:
-        return FramesPart(_read_images(item.paths, clip, rate_hz=item.rate_hz or UNKNOWN_RATE_HZ))
+    frames = _read_frames(item, clip) if cache is None else cache.read(item, clip)
+    return FramesPart(frames, "image" if item.kind is MediaKind.IMAGE else "video")
+
+
+def _cache_key(medium: MediaRef, clip: ClipRecipe) -> tuple[object, ...]:
+    stats = []
+    for path in medium.paths:
+        try:
+            stat = Path(path).stat()
+        except OSError:
+            continue  # an address, or a file that is missing, which reading it tells
+        stats.append((stat.st_size, stat.st_mtime_ns))
+    shown = (clip.frames, clip.size_px, clip.longest_px, clip.multiple_px)
+    return (medium, *stats, *shown)
+
+
+def _read_frames(medium: MediaRef, clip: ClipRecipe) -> FrameBatch:
+    if medium.kind is MediaKind.VIDEO:
+        return _read_video(medium, clip)
+    if medium.kind is MediaKind.IMAGE:
+        return _read_images(medium.paths, clip, rate_hz=1.0)
+    if medium.kind is MediaKind.FRAMES:
+        return _read_images(medium.paths, clip, rate_hz=medium.rate_hz or UNKNOWN_RATE_HZ)
     raise UsageError(
-        f"{item.path}: no model here hears; give the row a transcript in place of its sound"
+        f"{medium.path}: no model here hears; give the row a transcript in place of its sound"
     )
 
 

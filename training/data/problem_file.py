@@ -2,7 +2,7 @@
 
 One object a line; `docs/problems.md` describes the fields. A line that cannot be read is one error
 that names the file, the line and the field. Trees are not kept: they are made anew from the video.
-Formats of other libraries: `export.py`.
+Rows of other programs: `dialects`.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ FIELDS = (
     "tube",
     "tube_times_s",
     "columns",
+    "transcript",
+    "mmreason",
 )
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MOST_MAGNITUDE = 1e300
@@ -54,6 +56,19 @@ def read_problems(path: str | Path) -> list[Problem]:
     cannot be read, and where two problems have one id.
     """
     path = Path(path)
+    try:
+        return _read_all(path)
+    except UsageError as error:
+        # Only a file that was refused is looked at again; the readers of dialects read ours too.
+        from mmreason.training.data.dialects.advice import advise_conversion
+
+        advice = advise_conversion(path)
+        if not advice:
+            raise
+        raise UsageError(f"{error}; {advice}") from error
+
+
+def _read_all(path: Path) -> list[Problem]:
     problems: list[Problem] = []
     line_of_id: dict[str, int] = {}
     for line in require_json_lines(
@@ -165,8 +180,8 @@ def from_row(row: Mapping[str, Any], *, folder: Path | None = None) -> Problem:
 
 
 def truth_from_row(row: Mapping[str, Any]) -> Truth:
-    """The truth in the fields of `truth_to_row`; other fields are passed over. UsageError (one line)
-    for fields of another type, and for truths that contradict each other.
+    """The truth in the fields of `truth_to_row`; other fields are passed over. UsageError (one
+    line) for fields of another type, and for truths that contradict each other.
 
     Example:
         >>> truth_from_row({"options": ["red", "blue"], "choice": "B"}).choice

@@ -178,7 +178,8 @@ class RowFault:
     """One line: what was expected, what was found."""
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.reason}"
+        # Rows from Python stand in no file.
+        return f"{self.source}: {self.reason}" if self.source.file else self.reason
 
 
 def resolve_path(path: str, folder: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from mmreason.training.checked_settings import WHOLE, Kind, check_settings, setting
 
 BadRows = Literal["refuse", "skip"]
+Files = str | Path | tuple[str | Path, ...]
 
 
 def _is_path(value: Any) -> bool:
@@ -35,9 +36,9 @@ class DataSettings:
         'refuse'
     """
 
-    train: str | Path | tuple[str | Path, ...] | None = setting(None, kind=_FILES)
+    train: Files | None = setting(None, kind=_FILES)
     """Files in any dialect of docs/own_data.md."""
-    held_out: str | Path | tuple[str | Path, ...] | None = setting(None, kind=_FILES)
+    held_out: Files | None = setting(None, kind=_FILES)
     """Rows that are evaluated and never trained on."""
     media_root: str | Path | None = setting(None, kind=_PATH)
     """Folder that relative paths start from; None: that of the file."""

@@ -8,7 +8,7 @@ rollouts, an episode that fails is missing from its group, with the reason: noth
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmreason.agent.scheduler import answer_requests, run_together
@@ -17,7 +17,14 @@ from mmreason.tools.calls import FAILURES, ModelRequest
 from mmreason.training.generation.sampler import Sampler, cache_prefixes
 from mmreason.training.generation.sampling import SampleRequest
 from mmreason.training.rewards import Scored
-from mmreason.training.rollouts.episode import Codec, Episode, Task, TurnRequest
+from mmreason.training.rollouts.episode import (
+    Codec,
+    Episode,
+    Task,
+    TurnRequest,
+    VariesBySteps,
+    score_outcomes,
+)
 from mmreason.training.rollouts.join import join_turns
 from mmreason.training.rollouts.types import (
     Completion,
@@ -65,6 +72,8 @@ def collect_rollouts(
     `epochs`, one a problem, are part of the seeds: how often the problem came before, which tells
     its rollouts apart where it comes more than once in a step. Counted in `problems` where None.
     """
+    if isinstance(task, VariesBySteps):
+        task = task.at_step(sampling.step)
     if epochs is None:
         epochs = _count_earlier([problem.id for problem in problems])
     # 1) Begin all episodes; a problem that cannot be shown has a failure in their place.
@@ -82,9 +91,11 @@ def collect_rollouts(
     with cache_prefixes(sampler):  # the weights stay as they are until all episodes are over
         for _ in run_together(active, answer):
             pass
-    # 3) What came of them, by problem.
+    # 3) What they earn: once all are over, so that rewards that ask others wait for many together.
+    scored = _score_states(task, active)
+    # 4) What came of them, by problem.
     return [
-        _build_group(task, problem, states, sampling)
+        _build_group(problem, states, scored, sampling)
         for problem, states in zip(problems, started, strict=True)
     ]
 
@@ -189,8 +200,41 @@ def _sample_turns(sampler: Sampler, states: Sequence[_EpisodeState], sampling: S
             state.completion = result
 
 
+def _score_states(task: Task, states: Sequence[_EpisodeState]) -> dict[int, Scored | SampleFailure]:
+    """What each episode that came to its end earns, by the identity of its state."""
+    ended = [state for state in states if state.outcome is not None and state.turns]
+    problems = [state.problem for state in ended]
+    outcomes = [state.outcome for state in ended if state.outcome is not None]
+    try:
+        scored = list(score_outcomes(task, problems, outcomes)) if ended else []
+        if len(scored) != len(ended):
+            raise TypeError(f"the task scored {len(scored)} of {len(ended)} rollouts")
+    except Exception:  # of a task of the user's: each is tried alone, and costs itself only
+        scored = [_score_alone(task, state) for state in ended]
+    return {id(state): _check_scored(item) for state, item in zip(ended, scored, strict=True)}
+
+
+def _score_alone(task: Task, state: _EpisodeState) -> Scored | SampleFailure:
+    assert state.outcome is not None
+    try:
+        return task.score(state.problem, state.outcome)
+    except Exception as error:
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return SampleFailure(kind="RewardError", message=message)
+
+
+def _check_scored(scored: object) -> Scored | SampleFailure:
+    if isinstance(scored, Scored | SampleFailure):
+        return scored
+    message = f"the task's score gave {type(scored).__name__}, expected Scored"
+    return SampleFailure(kind="RewardError", message=message)
+
+
 def _build_group(
-    task: Task, problem: Problem, states: list[_EpisodeState] | SampleFailure, sampling: Sampling
+    problem: Problem,
+    states: list[_EpisodeState] | SampleFailure,
+    scored: Mapping[int, Scored | SampleFailure],
+    sampling: Sampling,
 ) -> Group:
     # Where the problem itself fails no sample is left: all count as failed.
     if isinstance(states, SampleFailure):
@@ -200,7 +244,7 @@ def _build_group(
     rollouts: list[Rollout] = []
     failures: dict[int, SampleFailure] = {}
     for state in states:
-        result = state.failed or _build_rollout(task, state, sampling)
+        result = state.failed or _build_rollout(state, scored.get(id(state)), sampling)
         if isinstance(result, Rollout):
             rollouts.append(result)
         else:
@@ -208,22 +252,19 @@ def _build_group(
     return Group(problem=problem, rollouts=tuple(rollouts), failures=failures)
 
 
-def _build_rollout(task: Task, state: _EpisodeState, sampling: Sampling) -> Rollout | SampleFailure:
+def _build_rollout(
+    state: _EpisodeState, scored: Scored | SampleFailure | None, sampling: Sampling
+) -> Rollout | SampleFailure:
     """A rollout that came to its end; why it is none, where it cannot be trained on."""
     # Without a turn there is no token to train on.
-    if state.outcome is None or not state.turns:
+    if state.outcome is None or scored is None:
         return SampleFailure(kind="NothingWritten", message="the model was never asked")
     try:
         sequences = join_turns(state.turns)
     except UsageError as error:  # it wrote a token that stands for frames
         return SampleFailure(kind="PlaceholderWritten", message=str(error))
-    try:
-        scored = task.score(state.problem, state.outcome)
-        if not isinstance(scored, Scored):
-            raise TypeError(f"the task's score gave {type(scored).__name__}, expected Scored")
-    except Exception as error:  # of a task of the user's: it costs the rollout, not the run
-        name = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
-        return SampleFailure(kind="RewardError", message=" ".join(f"{name}{error}".split()))
+    if isinstance(scored, SampleFailure):
+        return scored
     return Rollout(
         problem=state.problem,
         sample=state.sample,

@@ -3,15 +3,18 @@
 Prompts go as lists of token ids to `/v1/completions`, and the written ids come back
 (`return_token_ids`, or vLLM's older `return_tokens_as_token_ids`): text is never encoded again. A
 server that tells no ids is an error. Truncation and penalties are switched off by name, since
-servers take them from a model's `generation_config.json` otherwise. Prompts with frames are
-refused, since such requests cannot hold frames together with token ids; nothing brings new weights
-to the server.
+servers take them from a model's `generation_config.json` otherwise.
+
+No such request can hold token ids and frames. Prompts with frames go as messages to
+`/v1/chat/completions`, with the frames as data URLs, and the server must tell which token ids it
+read: other ones than the trainer's are refused. New weights come to a server by `served.py`.
 
     EndpointSampler.connect("http://localhost:8000/v1", end_ids=[151645])
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import random
@@ -19,12 +22,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmreason.language.control_words import break_control_words
+from mmreason.models.base import Conversation, Part, TextPart
 from mmreason.models.endpoint_connect import connect_client
 from mmreason.models.endpoint_http import (
     EndpointLimits,
     JsonClient,
     RequestError,
 )
+from mmreason.models.endpoint_messages import encode_image, encode_mp4
 from mmreason.models.endpoint_traits import refused_field
 from mmreason.models.threads import side_by_side
 from mmreason.training.generation.sampling import SampleRequest
@@ -46,6 +52,12 @@ REQUEST_FIELDS: Mapping[str, Any] = {
     "return_tokens_as_token_ids": True,
 }
 """The whole distribution at the temperature asked for, and ids and log-probabilities with it."""
+CHAT_FIELDS: Mapping[str, Any] = {
+    **{k: v for k, v in REQUEST_FIELDS.items() if k != "return_tokens_as_token_ids"},
+    "logprobs": True,
+    "top_logprobs": 0,
+}
+"""The same for messages."""
 REQUIRED_FIELDS = ("return_token_ids", "logprobs", "top_k", "top_p")
 TOKEN_ID_PREFIX = "token_id:"
 """What vLLM writes before a number in place of a token's text."""
@@ -55,7 +67,13 @@ OTHER_TEMPERATURE = (
     "request (vLLM: start it with --logprobs-mode processed_logprobs and say "
     "logprobs_at_temperature)"
 )
+OTHER_PROMPT = "OtherPrompt"
+"""Kind of the failure where a server read other tokens than the trainer's."""
 NO_END = "the server leaves the end token out of what it wrote, so that it is not trained on"
+
+
+class _OtherPromptError(Exception):
+    """The server read other token ids than the trainer's."""
 
 
 class EndpointSampler:
@@ -121,12 +139,14 @@ class EndpointSampler:
         self._client.close()
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[Completion | SampleFailure]:
-        """See `Sampler`. A call that fails after all its tries is the failure of its request; a
-        server that tells no token ids, and a prompt with frames, are a UsageError for all."""
-        if any(request.prompt.media is not None for request in requests):
+        """See `Sampler`. A call that fails after all its tries is the failure of its request, and
+        so is a prompt with frames that the server reads in other tokens. UsageError for all: a
+        server that tells no token ids, and one that reads no prompt with frames as the trainer."""
+        has_media = [request.prompt.media is not None for request in requests]
+        if any(r.prompt.media is not None and r.prompt.conversation is None for r in requests):
             raise UsageError(
-                f"{self._client.base_url}: prompts with frames cannot be sampled from an endpoint: "
-                "it takes token ids or frames, never both; use a local sampler"
+                f"{self._client.base_url}: prompts with frames cannot be sampled from an endpoint "
+                "where their codec keeps no conversation with them; use a local sampler"
             )
         stop = threading.Event()
 
@@ -136,31 +156,103 @@ class EndpointSampler:
             # Mistakes of use would befall every request, so they are raised.
             except RequestError as error:
                 return SampleFailure(kind=type(error).__name__, message=str(error))
+            except _OtherPromptError as error:
+                return SampleFailure(kind=OTHER_PROMPT, message=str(error))
 
-        return side_by_side(sample_at, len(requests), self._limits.concurrency, stop)
+        results = side_by_side(sample_at, len(requests), self._limits.concurrency, stop)
+        with_frames = [result for result, media in zip(results, has_media, strict=True) if media]
+        misread = [
+            r for r in with_frames if isinstance(r, SampleFailure) and r.kind == OTHER_PROMPT
+        ]
+        if misread and len(misread) == len(with_frames):
+            raise UsageError(misread[0].message)
+        return results
 
     def _complete(self, request: SampleRequest, stop: threading.Event) -> Completion:
+        # Pauses before further tries are drawn at random, so that requests do not come in step.
+        pause = random.Random(request.seed)
+        has_frames = request.prompt.media is not None
+        path, body = (
+            ("chat/completions", CHAT_FIELDS) if has_frames else ("completions", REQUEST_FIELDS)
+        )
         body = {
-            **REQUEST_FIELDS,
+            **body,
             "model": self._served_model,
-            # No text: a template or tokenizer of the server's might read it in another way.
-            "prompt": list(request.prompt.token_ids),
             "max_tokens": request.max_new_tokens,
             "temperature": request.temperature,
             "seed": request.seed % 2**31,  # servers take 32 bits, some of them signed
             "stop_token_ids": list(self._end_ids),
         }
-        # Pauses before further tries are drawn at random, so that requests do not come in step.
-        pause = random.Random(request.seed)
+        if has_frames:
+            body["messages"] = write_messages(request.prompt.conversation or ())
+        else:
+            # No text: a template or tokenizer of the server's might read it in another way.
+            body["prompt"] = list(request.prompt.token_ids)
         try:
-            response = self._client.request("POST", "completions", body, draw=pause, stop=stop)
+            response = self._client.request("POST", path, body, draw=pause, stop=stop)
         except RequestError as error:
             # A server without one of these would sample from another distribution than is trained
             # on.
             if error.status in (400, 422) and refused_field(str(error), REQUIRED_FIELDS):
                 raise UsageError(f"{error}: sampling for training needs this field") from error
             raise
+        if has_frames:
+            response = self._read_chat(request, response)
         return self._read_completion(request, response)
+
+    def _read_chat(self, request: SampleRequest, response: Mapping[str, Any]) -> dict[str, Any]:
+        """The response as one to a prompt of token ids has it, its prompt checked."""
+        choice = self._read_choice(response)
+        prompt_ids = response.get("prompt_token_ids", choice.get("prompt_token_ids"))
+        if not isinstance(prompt_ids, list):
+            raise UsageError(
+                f"{self._client.base_url}: the server does not tell which tokens it read of a "
+                "prompt with frames (prompt_token_ids), so that it may be another than is trained "
+                "on; serve the model with a vLLM that does, or use a local sampler"
+            )
+        trainer_ids = list(request.prompt.token_ids)
+        if prompt_ids != trainer_ids:
+            raise _OtherPromptError(
+                f"{self._client.base_url}: the server reads a prompt with frames as "
+                f"{len(prompt_ids)} tokens, the trainer as {len(trainer_ids)}"
+                f"{'' if len(prompt_ids) != len(trainer_ids) else ' others'}: it takes frames of "
+                "other sizes, times or numbers; use a local sampler, or images in place of clips"
+            )
+        message, logprobs = choice.get("message"), choice.get("logprobs")
+        content = logprobs.get("content") if isinstance(logprobs, dict) else None
+        tokens = [token for token in content or () if isinstance(token, dict)]
+        as_completion = {
+            **choice,
+            "prompt_token_ids": prompt_ids,
+            "text": message.get("content") if isinstance(message, dict) else None,
+            "logprobs": {"token_logprobs": [token.get("logprob") for token in tokens]},
+        }
+        return {"choices": [as_completion]}
+
+    def score(self, token_ids: Sequence[int]) -> tuple[float, ...]:
+        """Log-probabilities of all but the first of these tokens, at temperature 1, as the server
+        has them. RequestError where it tells none."""
+        body = {
+            **REQUEST_FIELDS,
+            "model": self._served_model,
+            "prompt": list(token_ids),
+            "echo": True,
+            "max_tokens": 1,
+            "temperature": 1.0,
+        }
+        response = self._client.request(
+            "POST", "completions", body, draw=random.Random(0), stop=threading.Event()
+        )
+        values = _logprob_list(self._read_choice(response), "token_logprobs")[1 : len(token_ids)]
+        if len(values) != len(token_ids) - 1 or not all(
+            isinstance(v, int | float) and math.isfinite(v) for v in values
+        ):
+            raise self._bad_response("expected log-probabilities of the prompt (echo)", response)
+        return tuple(float(value) for value in values)
+
+    def use_model(self, name: str) -> None:
+        """Ask for another model, or adapter, of the server from now on."""
+        self._served_model = name
 
     def _read_completion(self, request: SampleRequest, response: Mapping[str, Any]) -> Completion:
         choice = self._read_choice(response)
@@ -237,6 +329,31 @@ class EndpointSampler:
     def _add_note(self, text: str) -> None:
         with self._lock:
             self._notes[text] = None
+
+
+def write_messages(conversation: Conversation) -> list[dict[str, Any]]:
+    """A conversation for a server that makes the trainer's very tokens of it: nothing is written
+    round its frames. Images travel as PNG, which loses nothing, clips as MP4."""
+    return [
+        {
+            "role": message.role,
+            "content": [piece for item in message.parts for piece in _write_part(item)],
+        }
+        for message in conversation
+    ]
+
+
+def _write_part(item: Part) -> list[dict[str, Any]]:
+    if isinstance(item, TextPart):
+        return [{"type": "text", "text": break_control_words(item.text)}]
+    if item.kind == "video":
+        return [_data_part("video", "mp4", encode_mp4(item.frames))]
+    return [_data_part("image", "png", encode_image(p, "png")) for p in item.frames.pixels]
+
+
+def _data_part(kind: str, file_format: str, content: bytes) -> dict[str, Any]:
+    url = f"data:{kind}/{file_format};base64,{base64.b64encode(content).decode('ascii')}"
+    return {"type": f"{kind}_url", f"{kind}_url": {"url": url}}
 
 
 def _logprob_list(choice: Mapping[str, Any], name: str) -> list[Any]:

@@ -15,6 +15,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from mmreason.training.learner.isolation import (
+    find_packing,
+    has_positions_in_space,
+    positions_for_text,
+)
 from mmreason.training.rollouts.inputs import (
     concat_media,
     pad_prompts,
@@ -22,6 +27,7 @@ from mmreason.training.rollouts.inputs import (
     unwrap_adapter,
 )
 from mmreason.training.rollouts.types import Prompt, Role, TokenSequence
+from mmreason.types import UsageError
 
 LayoutKind = Literal["padded", "packed"]
 
@@ -69,7 +75,15 @@ def pack_sequences(
     sequences: Sequence[TokenSequence], *, kind: LayoutKind, pad_id: int, model: Any
 ) -> PackedInputs:
     """The forward pass of some sequences that may share one (`input_signature`). `model` is asked
-    for its config and, where it has eyes, for the positions of its tokens."""
+    for its config and, where it has eyes, for the positions of its tokens.
+
+    UsageError for several packed sequences that the model would not keep apart (`choose_layout`
+    tells before)."""
+    if kind == "packed" and len(sequences) > 1 and not (packing := find_packing(model)).is_exact:
+        raise UsageError(
+            f"this model does not keep packed sequences apart: {packing.reason}; "
+            "set layout='padded'"
+        )
     # 1) Which positions of each sequence were written: (tokens written) for each of B sequences.
     positions = [_completion_positions(sequence) for sequence in sequences]
     # 2) Lay out the inputs. The token at position p is predicted by the logits at p - 1, of the one
@@ -110,6 +124,15 @@ def pack_sequences(
         mask=_to_table([[1] * len(written) for written in positions], width, torch.bool),
         sampler_logp=_to_table(logprobs, width, torch.float32) if has_logprobs else None,
     )
+
+
+def choose_layout(kind: LayoutKind, model: Any) -> tuple[LayoutKind, tuple[str, ...]]:
+    """The layout that gives right losses, with a note where it is not the one asked for. Before the
+    model is put into shards: it may be measured (`find_packing`)."""
+    if kind == "padded" or (packing := find_packing(model)).is_exact:
+        return kind, ()
+    note = f"rows are padded, not packed: this model does not keep them apart ({packing.reason})"
+    return "padded", (note,)
 
 
 def pack_nothing(pad_id: int, model: Any) -> PackedInputs:
@@ -179,9 +202,9 @@ def _position_ids(model: Any, inputs: Mapping[str, Tensor], text_positions: Tens
     """Positions of every token: `text_positions` (B, T); for models with positions in time and
     space (4, B, T), of which the first are those in the text. They are told rather than left to the
     model, which remembers offsets from what it wrote last."""
-    get_rope_index = getattr(getattr(unwrap_adapter(model), "model", None), "get_rope_index", None)
-    if get_rope_index is None or "mm_token_type_ids" not in inputs:
-        return text_positions
+    if not has_positions_in_space(model) or "mm_token_type_ids" not in inputs:
+        return positions_for_text(model, text_positions)
+    get_rope_index = unwrap_adapter(model).model.get_rope_index
     names = inspect.signature(get_rope_index).parameters
     arguments = {name: tensor for name, tensor in inputs.items() if name in names}
     positions, _ = get_rope_index(**arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from mmreason.models.folders import CLIP_RECIPE, locate_weights, weights_folder
 from mmreason.models.hf import TransformersModel, progress_bars
+from mmreason.training.learner.saving import merge_adapters, prepare_to_save
 from mmreason.training.rollouts.codec import ChatCodec
 from mmreason.training.rollouts.episode import Codec
 from mmreason.types import UsageError
@@ -79,19 +79,23 @@ class PolicyModel:
             chat=chat,
         )
 
-    def save(self, folder: Path) -> None:
-        """Write a model folder that `PolicyModel.load` and `mmreason.models.load` take, adapters
-        merged in. What the model came with for us (how it watches a clip) goes along."""
+    def save(self, folder: Path, *, merge: bool = True, card: str = "") -> None:
+        """Write a model folder that plain `from_pretrained`, `PolicyModel.load` and
+        `mmreason.models.load` take: weights with adapters merged in, processor, chat template,
+        settings of generation, and what the model came with for us (how it watches a clip).
+
+        With `merge=False` adapters alone go into the folder, for peft. `card` is its README.md.
+        UsageError for a model without adapters that is not to be merged.
+        """
+        if not merge and not hasattr(self.model, "merge_and_unload"):
+            raise UsageError(f"model {self.name!r} has no adapters to save; leave out merge=False")
         with progress_bars(False):
-            _merge_adapters(self.model).save_pretrained(folder)
+            if merge:
+                prepare_to_save(merge_adapters(self.model)).save_pretrained(folder)
+            else:
+                self.model.save_pretrained(folder)
             (self.processor or self.tokenizer).save_pretrained(folder)
         if self.recipe_file is not None:
             shutil.copy(self.recipe_file, folder / self.recipe_file.name)
-
-
-def _merge_adapters(model: Any) -> Any:
-    """The model without adapters; a copy with them merged in where it has some."""
-    if not hasattr(model, "merge_and_unload"):
-        return model
-    # A copy: the run goes on with its adapters.
-    return copy.deepcopy(model).merge_and_unload()
+        if card:
+            (folder / "README.md").write_text(card, encoding="utf-8")

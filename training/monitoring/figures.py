@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from mmreason.training.runs.events import METRICS
 
 KEY_FIGURES = {
+    "loss": "loss/mean",
+    "held-out loss": "eval/loss",
     "reward": "reward/mean",
     "correct": "reward/correct",
     "held out": "eval/correct",
@@ -23,6 +25,7 @@ KEY_FIGURES = {
 """What one looks at first: short name -> figure."""
 
 _SECTIONS = {
+    "Loss": ("loss", "start", "dpo", "rows", "progress"),
     "Reward": ("reward", "component", "eval"),
     "Groups and advantages": ("groups", "advantage"),
     "Entropy and diversity": ("entropy", "dsdr"),
@@ -37,6 +40,8 @@ _SECTIONS = {
 _OTHER = "Other figures"
 
 _SHARED = {
+    "loss by channel: nats a learnt token": ("loss/channel/",),
+    "held-out loss by channel: nats a learnt token": ("eval/channel/",),
     "reward components: means where they apply": ("component/",),
     "kinds of groups: their shares": (
         "groups/mixed",
@@ -91,9 +96,9 @@ def group_figures(names: Sequence[str], *, is_shared: bool = True) -> tuple[Figu
 
 def describe_figure(name: str) -> str:
     """What a figure is; empty for one that is not listed."""
-    if name.startswith("component/"):
-        return METRICS["component/NAME"]
-    return METRICS.get(name, "")
+    # Figures of one kind are listed once, without their name.
+    group = name.rpartition("/")[0]
+    return METRICS.get(name) or METRICS.get(f"{group}/NAME", "")
 
 
 def _panels(heading: str, names: Sequence[str], is_shared: bool) -> tuple[FigurePanel, ...]:

@@ -23,6 +23,8 @@ _FINAL_PART = 0.1
 """The last part of a curve whose mean is its final value."""
 _UPWARDS = ("reward/", "eval/", "component/")
 """Groups of figures of which more is better; of others there is no best."""
+_DOWNWARDS = ("eval/loss", "eval/channel/")
+"""Figures in them of which less is better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +41,7 @@ class CurveEnd:
     mean: float
     """Over the last tenth of its points, at least one."""
     best: float | None
-    """The largest, where more is better."""
+    """The largest where more is better, the smallest of held-out losses."""
     best_step: int | None
 
 
@@ -163,7 +165,8 @@ def summarise_curve(name: str, curve: StepCurve) -> CurveEnd | None:
     tail = [value for _, value in curve[-max(1, round(_FINAL_PART * len(curve))) :]]
     # Of the rewards, the deviation alone is not better for being larger.
     is_upwards = name.startswith(_UPWARDS) and name != "reward/deviation"
-    best = max(curve, key=lambda point: point[1]) if is_upwards else None
+    sign = -1 if name.startswith(_DOWNWARDS) else 1
+    best = max(curve, key=lambda point: sign * point[1]) if is_upwards else None
     return CurveEnd(
         last=curve[-1][1],
         mean=math.fsum(tail) / len(tail),

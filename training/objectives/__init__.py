@@ -48,7 +48,11 @@ from mmreason.training.objectives.mismatch import (
 from mmreason.training.objectives.objective import PUBLISHED, Objective, policy_loss
 from mmreason.training.objectives.position_weights import position_weights
 from mmreason.training.objectives.sampling import GroupFilter, keep_groups
-from mmreason.training.objectives.shaping import overlong_penalty, temporal_contrast_bonus
+from mmreason.training.objectives.shaping import (
+    cheapness_bonus,
+    overlong_penalty,
+    temporal_contrast_bonus,
+)
 
 __all__ = [
     "PUBLISHED",
@@ -61,6 +65,7 @@ __all__ = [
     "TokenLoss",
     "aggregate",
     "candidate_entropies",
+    "cheapness_bonus",
     "cispo",
     "cited_evidence",
     "clipped",

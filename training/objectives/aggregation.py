@@ -19,21 +19,30 @@ from torch import Tensor
 from mmreason.training.objectives.ratios import tokens_per_row
 from mmreason.types import UsageError
 
-Aggregation = Literal["token", "sequence", "constant", "sequence_sum"]
+Aggregation = Literal["token", "sequence", "constant", "sequence_sum", "episode"]
 """`token`: sum / tokens of the step (DAPO; BNPO takes its own micro-batch's tokens instead).
 `sequence`: mean over a sequence's tokens, then over sequences (GRPO, GSPO, SAPO, GMPO).
 `constant`: sum / (sequences * longest allowed answer) (Dr.GRPO).
-`sequence_sum`: sum over a sequence's tokens, mean over sequences (LUSPO)."""
+`sequence_sum`: sum over a sequence's tokens, mean over sequences (LUSPO).
+`episode`: mean over an episode's tokens, all its sequences, then over episodes (VideoEvolve): where
+an episode has one sequence, the same as `sequence`."""
 
-AGGREGATIONS: tuple[Aggregation, ...] = ("token", "sequence", "constant", "sequence_sum")
+AGGREGATIONS: tuple[Aggregation, ...] = (
+    "token",
+    "sequence",
+    "constant",
+    "sequence_sum",
+    "episode",
+)
 
 
 def count(mask: Tensor, aggregation: Aggregation, *, max_tokens: int | None = None) -> int:
     """What `mask` (B, T) adds to the denominator of the step.
 
     A row that is masked out whole still counts as a sequence, as in TRL; leave rows that only
-    fill up a batch out of `mask`. `max_tokens` is for `constant`, a limit that is the same for
-    every step, never the padded width.
+    fill up a batch out of `mask`. Episodes of several sequences are counted by who knows which
+    belong together: here each row is one. `max_tokens` is for `constant`, a limit that is the same
+    for every step, never the padded width.
 
     Example:
         >>> mask = torch.tensor([[True, True, False], [True, False, False]])
@@ -46,19 +55,25 @@ def count(mask: Tensor, aggregation: Aggregation, *, max_tokens: int | None = No
         if max_tokens is None or max_tokens < 1:
             raise UsageError(f"constant aggregation needs max_tokens >= 1, got {max_tokens}")
         return mask.shape[0] * max_tokens
-    if aggregation in ("sequence", "sequence_sum"):
+    if aggregation in ("sequence", "sequence_sum", "episode"):
         return mask.shape[0]
     raise UsageError(f"unknown aggregation {aggregation!r}; known: {', '.join(AGGREGATIONS)}")
 
 
 def aggregate(
-    terms: Tensor, mask: Tensor, aggregation: Aggregation, denominator: float | Tensor
+    terms: Tensor,
+    mask: Tensor,
+    aggregation: Aggregation,
+    denominator: float | Tensor,
+    *,
+    episode_tokens: Tensor | None = None,
 ) -> Tensor:
     """This micro-batch's share of the step's loss, a scalar.
 
     `terms` (B, T); `mask` (B, T) bool, the tokens that are trained on (trainable and kept);
-    `denominator` the step's total of `count`. Zero, with zero gradients, where nothing is trained
-    on: an empty micro-batch still takes part in backward.
+    `denominator` the step's total of `count`; `episode_tokens` (B,) the tokens in the loss of the
+    whole episode that a row is of, for `episode` (None: every row is an episode). Zero, with zero
+    gradients, where nothing is trained on: an empty micro-batch still takes part in backward.
 
     Example: means of sequences weigh alike, whatever their lengths:
 
@@ -74,7 +89,9 @@ def aggregate(
             raise UsageError(f"the denominator of a step cannot be negative, got {denominator}")
         denominator = torch.tensor(denominator, dtype=terms.dtype, device=terms.device)
     masked = torch.where(mask, terms, 0.0)
-    if aggregation == "sequence":
+    if aggregation == "episode" and episode_tokens is not None:
+        masked = masked / episode_tokens.to(masked).clamp(min=1).unsqueeze(1)
+    elif aggregation in ("sequence", "episode"):
         masked = masked / tokens_per_row(mask)
     # A step without any token has a sum of zero too: 0 / 1 keeps it attached to the graph.
     return masked.sum() / torch.where(denominator > 0, denominator, torch.ones_like(denominator))

@@ -54,14 +54,21 @@ def policy_loss(
     denominator: float | Tensor,
     *,
     keep: Tensor | None = None,
+    episode_tokens: Tensor | None = None,
 ) -> Tensor:
     """This micro-batch's share of the step's policy loss, a scalar to minimise.
 
     `denominator` is the step's total of `count(mask, objective.aggregation)`, where mask is
     `batch.mask`, or `batch.mask & keep` with a token mask. `keep` (B, T) bool leaves tokens out of
-    the loss and never out of a ratio."""
+    the loss and never out of a ratio. `episode_tokens` (B,) is for the aggregation of episodes."""
     mask = batch.mask if keep is None else batch.mask & keep
-    return aggregate(objective.loss(batch), mask, objective.aggregation, denominator)
+    return aggregate(
+        objective.loss(batch),
+        mask,
+        objective.aggregation,
+        denominator,
+        episode_tokens=episode_tokens,
+    )
 
 
 # Two readings of "better than the group": in units of its deviation, or as they are.

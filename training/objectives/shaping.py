@@ -12,6 +12,9 @@ from torch import Tensor
 from mmreason.training.objectives.groups import check_groups, group_statistics
 from mmreason.types import UsageError
 
+MOST_TIE_BREAK = 0.05
+"""Of the reward: what a cheaper episode may earn beyond an equally right one."""
+
 
 def overlong_penalty(length: Tensor, *, max_length: int, buffer: int) -> Tensor:
     """(B,) in [-1, 0]: 0 up to max_length - buffer tokens, then straight down to -1 at max_length
@@ -28,6 +31,39 @@ def overlong_penalty(length: Tensor, *, max_length: int, buffer: int) -> Tensor:
     # learn.
     excess = length.double() - (max_length - buffer)
     return -(excess / buffer).clamp(0.0, 1.0)
+
+
+@torch.no_grad()
+def cheapness_bonus(
+    reward: Tensor, cost: Tensor, is_right: Tensor, group: Tensor, *, most: float
+) -> Tensor:
+    """(B,) in 0..`most`: more for a cheaper episode among the right ones of a group, where all of
+    these earned the same; `most` for the cheapest, 0 for the dearest, straight between. Float64.
+
+    `cost` (B,), NaN where it is not known; `is_right` (B,) bool. 0 for wrong episodes, which
+    therefore never gain on a right one, where a right one has no cost or reward, and where right
+    ones differ in their rewards (VideoEvolve breaks ties of equally right episodes so).
+
+    Example:
+        >>> reward, cost = torch.ones(3, dtype=torch.float64), torch.tensor([10.0, 20.0, 30.0])
+        >>> right, group = torch.tensor([True, True, False]), torch.zeros(3, dtype=torch.long)
+        >>> cheapness_bonus(reward, cost, right, group, most=0.04).tolist()
+        [0.04, 0.0, 0.0]
+    """
+    if not 0 <= most <= MOST_TIE_BREAK:
+        raise UsageError(f"a tie is broken by 0 to {MOST_TIE_BREAK}, got {most}")
+    check_groups(reward, group, "reward")
+    bonus = torch.zeros(len(reward), dtype=torch.float64)
+    for number in torch.unique(group[is_right]).tolist():
+        members = is_right & (group == number)
+        rewards, costs = reward[members], cost[members].double()
+        # A NaN is equal to nothing: an episode without a reward or a cost breaks no tie.
+        if not bool((rewards == rewards[0]).all()) or bool(costs.isnan().any()):
+            continue
+        extent = costs.max() - costs.min()
+        if extent > 0:
+            bonus[members] = most * (costs.max() - costs) / extent
+    return bonus
 
 
 @torch.no_grad()

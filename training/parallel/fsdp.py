@@ -27,9 +27,9 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor
 
-from mmreason.training.learner.adapters import is_of_vision
 from mmreason.training.learner.logprobs import Precision, Scorer
 from mmreason.training.learner.packing import PackedInputs
+from mmreason.training.learner.parts import is_of_vision
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.parallel.processes import (
     insist_on_steps,

@@ -18,9 +18,10 @@ import torch
 from accelerate import Accelerator, DistributedType
 from torch import Tensor
 
-from mmreason.training.checked_settings import BETAS, check_settings, setting
+from mmreason.training.checked_settings import BETAS, NUMBER, check_settings, setting
 from mmreason.training.learner.logprobs import Precision, Scorer
 from mmreason.training.learner.packing import pack_nothing
+from mmreason.training.learner.parts import part_of_parameter
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.parallel.deepspeed_zero import build_zero
 from mmreason.training.parallel.fsdp import build_sharded
@@ -47,7 +48,13 @@ class OptimiserSettings:
     `decay_share` (warmup-stable-decay)."""
     decay_share: float = setting(0.2, above=0, below=1, came_later=True)
     """Of "wsd": the share of all updates in which the rate falls."""
+    vision_learning_rate: float | None = setting(None, kind=NUMBER, above=0, came_later=True)
+    """Highest rate of the eyes, where it is another."""
+    projector_learning_rate: float | None = setting(None, kind=NUMBER, above=0, came_later=True)
+    """The same of what joins eyes and language model."""
     weight_decay: float = setting(0.0)
+    decay_norms: bool = setting(True, came_later=True)
+    """Whether norms, biases and other weights of one dimension decay too."""
     betas: tuple[float, float] = setting((0.9, 0.999), kind=BETAS)
     max_gradient_norm: float = setting(1.0)
     max_skipped: int = setting(5, least=1)
@@ -75,6 +82,16 @@ def learning_rate_at(settings: OptimiserSettings, update: int, updates: int) -> 
         decay = max(1, round(settings.decay_share * updates))
         return settings.learning_rate * min(1.0, max(0.0, (updates - update) / decay))
     return settings.learning_rate
+
+
+def set_learning_rates(
+    optimiser: Any, settings: OptimiserSettings, update: int, updates: int
+) -> None:
+    """Give every group of weights its rate for update `update` (from 0) of `updates`."""
+    rate = learning_rate_at(settings, update, updates)
+    for group in optimiser.param_groups:
+        # Checkpoints of earlier versions have one group, which has no factor.
+        group["lr"] = rate * group.get("rate_factor", 1.0)
 
 
 class Strategy(Protocol):
@@ -137,9 +154,8 @@ def build_strategy(
 ) -> Strategy:
     """The model with its optimiser, as the launcher asks for. UsageError where that cannot be."""
     scorer = Scorer(model, precision)
-    # Frozen weights have no moments, and no decay.
     optimiser = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad],
+        group_parameters(model, settings),
         lr=settings.learning_rate,
         betas=settings.betas,
         weight_decay=settings.weight_decay,
@@ -156,6 +172,39 @@ def build_strategy(
     )
     _checkpoint_trained_only(accelerator)
     return replicated
+
+
+def group_parameters(model: Any, settings: OptimiserSettings) -> list[dict[str, Any]]:
+    """Trained weights by rate and decay, as optimisers take them, the language model's first.
+    UsageError for a rate of a part that the model has not, or that is frozen."""
+    rates = {
+        "vision": settings.vision_learning_rate,
+        "projector": settings.projector_learning_rate,
+    }
+    groups: dict[tuple[float, float], list[Any]] = {}
+    trained: set[str] = set()
+    for name, parameter in model.named_parameters():
+        # Frozen weights have no moments, and no decay.
+        if not parameter.requires_grad:
+            continue
+        part = part_of_parameter(name)
+        trained.add(part)
+        factor = (rates.get(part) or settings.learning_rate) / settings.learning_rate
+        decays = settings.decay_norms or parameter.ndim > 1
+        decay = settings.weight_decay if decays else 0.0
+        groups.setdefault((factor, decay), []).append(parameter)
+    for part, rate in rates.items():
+        if rate is not None and part not in trained:
+            raise UsageError(
+                f"recipe: optimiser.{part}_learning_rate is set, and no weight of the {part} is "
+                "trained; leave it out, or train that part (weights.freeze, weights.lora)"
+            )
+    # The first group is what logs show as the rate.
+    ordered = sorted(groups.items(), key=lambda item: item[0][0] != 1.0)
+    return [
+        {"params": weights, "rate_factor": factor, "weight_decay": decay}
+        for (factor, decay), weights in ordered
+    ]
 
 
 def check_processes(accelerator: Accelerator) -> None:

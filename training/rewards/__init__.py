@@ -10,7 +10,14 @@ weighs several and keeps the value of each.
 
 from __future__ import annotations
 
-from mmreason.training.rewards.answers import choice, correct, numeric, tag_format, text_overlap
+from mmreason.training.rewards.answers import (
+    choice,
+    correct,
+    numeric,
+    right_answers,
+    tag_format,
+    text_overlap,
+)
 from mmreason.training.rewards.boxes import box_f1, box_iou
 from mmreason.training.rewards.combine import Combination, Component, Scored, as_combination
 from mmreason.training.rewards.conduct import length_band, repetition, tool_bonus
@@ -19,9 +26,21 @@ from mmreason.training.rewards.navigation import location, longvideo_r1, longvid
 from mmreason.training.rewards.reading import from_answer, from_turns
 from mmreason.training.rewards.spans import time_r1, union_tiou
 from mmreason.training.rewards.tubes import tube_viou
-from mmreason.training.rewards.types import Frame, Mark, Reward, Trajectory, Truth
+from mmreason.training.rewards.types import (
+    AnyReward,
+    AsyncReward,
+    BatchedReward,
+    Frame,
+    Mark,
+    Reward,
+    Trajectory,
+    Truth,
+)
 
 __all__ = [
+    "AnyReward",
+    "AsyncReward",
+    "BatchedReward",
     "Combination",
     "Component",
     "Frame",
@@ -45,6 +64,7 @@ __all__ = [
     "longvideo_r1_published",
     "numeric",
     "repetition",
+    "right_answers",
     "tag_format",
     "text_overlap",
     "time_r1",

@@ -116,10 +116,14 @@ def text_overlap(trajectory: Trajectory, truth: Truth) -> float | None:
         >>> text_overlap(Trajectory(answer="a red kettle boils"), truth)
         1.0
     """
-    right = split_words(truth.answer or "")
-    if not right:
+    rights = [words for text in right_answers(truth) if (words := split_words(text))]
+    if not rights:
         return None
     answer = split_words(read_answer(trajectory.answer).said)
+    return max(_overlap(answer, right) for right in rights)
+
+
+def _overlap(answer: list[str], right: list[str]) -> float:
     # A right answer of one word has no pairs of words.
     lengths = (1, 2) if len(right) > 1 else (1,)
     scores = [_f_measure(_count_shared_runs(answer, right, n), answer, right, n) for n in lengths]
@@ -157,22 +161,36 @@ def _f_measure(shared: int, answer: list[str], right: list[str], n: int) -> floa
     return 2 * shared / total if total else 0.0
 
 
+def right_answers(truth: Truth) -> tuple[str, ...]:
+    """All answers in words that are right.
+
+    Example:
+        >>> right_answers(Truth(answer="red", answers=("red", "scarlet")))
+        ('red', 'scarlet')
+    """
+    return truth.answers or (() if truth.answer is None else (truth.answer,))
+
+
 def correct(trajectory: Trajectory, truth: Truth) -> float | None:
     """Whether the answer is right by the strictest rule there is truth for: 0 or 1.
 
     The option where there are options, else the number, else the same words but for filler and
-    what the question says already. None where no answer is known.
+    what the question says already. Of several right answers any will do. None where no answer is
+    known.
 
     Example:
-        >>> truth = Truth(question="What colour is the kettle?", answer="red")
-        >>> correct(Trajectory(answer="The kettle is red."), truth)
+        >>> colours = ("red", "scarlet")
+        >>> truth = Truth(question="What colour is the kettle?", answer="red", answers=colours)
+        >>> correct(Trajectory(answer="The kettle is scarlet."), truth)
         1.0
     """
     if truth.choice is not None:
         return choice(trajectory, truth)
-    if truth.number is not None:
+    rights = [text for text in right_answers(truth) if split_words(text)]
+    # With a number one answer in words is that number written out, and several are others.
+    if truth.number is not None and (len(rights) < 2 or numeric(trajectory, truth)):
         return numeric(trajectory, truth)
-    if truth.answer is None or not split_words(truth.answer):
+    if not rights:
         return None
     answer = normalise_answer(read_answer(trajectory.answer).said, truth.question)
-    return float(answer == normalise_answer(truth.answer, truth.question))
+    return float(any(answer == normalise_answer(right, truth.question) for right in rights))

@@ -1,21 +1,21 @@
 """Several rewards as one number, with the value of each kept for the log.
 
-Guards against rewards that are wrong themselves, which users write too. Normalising over a group of
-trajectories is an advantage (`mmreason.training.objectives`).
+A reward is called for one trajectory, for many at once, or awaited (`scoring.py`). Normalising over
+a group of trajectories is an advantage (`mmreason.training.objectives`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
+from typing import Literal
 
-from mmreason.training.rewards.types import Reward, Trajectory, Truth
+from mmreason.training.rewards.scoring import compute_values, is_awaited, is_batched
+from mmreason.training.rewards.types import AnyReward, Trajectory, Truth
 from mmreason.types import UsageError
 
-SLACK = 1e-6
-"""How far a value may lie outside its bounds, for rounding."""
+OnFailure = Literal["skip", "stop"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +28,21 @@ class Component:
     """
 
     name: str
-    reward: Reward
+    reward: AnyReward
     weight: float = 1.0
     bounds: tuple[float, float] = (0.0, 1.0)
     """The range that the reward states, before the weight; infinite ends are allowed."""
+    batched: bool = field(default=False, metadata={"came_later": True})
+    """The reward takes sequences of trajectories and of truths, and gives a value for each: a
+    number, None, or an exception that says why there is none. Known by itself where its parameters
+    are called `trajectories` and `truths`."""
+    at_once: int = field(default=8, metadata={"moves_numbers": False})
+    """Of a coroutine: most that run together."""
+    timeout_s: float = field(default=600.0, metadata={"moves_numbers": False})
+    """Of a coroutine: longest wait for a value."""
+    on_failure: OnFailure = field(default="skip", metadata={"moves_numbers": False})
+    """Rollouts that it is at fault for are left out. With "stop" a run ends where it is at fault
+    for all rollouts of a step, as a judge that is down is."""
 
     def __post_init__(self) -> None:
         low, high = self.bounds
@@ -39,6 +50,17 @@ class Component:
             raise UsageError(f"the weight of {self.name!r} must be finite, got {self.weight}")
         if not low < high:
             raise UsageError(f"the bounds of {self.name!r} must be (low, high), got {self.bounds}")
+        if self.at_once < 1 or not self.timeout_s > 0 or self.on_failure not in ("skip", "stop"):
+            raise UsageError(
+                f"{self.name!r} needs at_once >= 1, timeout_s > 0 and on_failure 'skip' or 'stop', "
+                f"got {self.at_once}, {self.timeout_s} and {self.on_failure!r}"
+            )
+        object.__setattr__(self, "batched", self.batched or is_batched(self.reward))
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether it may wait for others, such as a judge: it is not tried out before a run."""
+        return self.batched or is_awaited(self.reward)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +79,8 @@ class Scored:
     """Unweighted, by name, every component; None where it does not apply or is at fault."""
     faults: Mapping[str, str] = field(default_factory=dict)
     """By name, in one line, why a component gave no usable value."""
+    stopping: frozenset[str] = frozenset()
+    """Those at fault that end a run where they are so for all rollouts of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +113,47 @@ class Combination:
         return sum(min(0.0, *ends) for ends in ranges), sum(max(0.0, *ends) for ends in ranges)
 
     def __call__(self, trajectory: Trajectory, truth: Truth) -> Scored:
-        values: dict[str, float | None] = {}
-        faults: dict[str, str] = {}
-        for component in self.components:
-            values[component.name], fault = _read_value(component, trajectory, truth)
-            if fault:
-                faults[component.name] = fault
+        return self.score_all([trajectory], [truth])[0]
+
+    def score_all(
+        self, trajectories: Sequence[Trajectory], truths: Sequence[Truth]
+    ) -> list[Scored]:
+        """One a trajectory, in order: batched components are called once, coroutines run together.
+
+        Example:
+            >>> def counted(trajectories, truths):
+            ...     return [1 / len(trajectories)] * len(trajectories)
+            >>> shared = Combination((Component(name="shared", reward=counted),))
+            >>> [s.total for s in shared.score_all([Trajectory(answer="a")] * 2, [Truth()] * 2)]
+            [0.5, 0.5]
+        """
+        columns = [
+            compute_values(
+                component.reward,
+                trajectories,
+                truths,
+                component.bounds,
+                batched=component.batched,
+                at_once=component.at_once,
+                timeout_s=component.timeout_s,
+            )
+            for component in self.components
+        ]
+        scored = []
+        for row in range(len(trajectories)):
+            values = {
+                component.name: column[row].value
+                for component, column in zip(self.components, columns, strict=True)
+            }
+            faults = {
+                component.name: column[row].fault
+                for component, column in zip(self.components, columns, strict=True)
+                if column[row].fault
+            }
+            scored.append(self._weigh(values, faults))
+        return scored
+
+    def _weigh(self, values: dict[str, float | None], faults: dict[str, str]) -> Scored:
         terms = [
             component.weight * value
             for component in self.components
@@ -102,10 +161,11 @@ class Combination:
         ]
         # With a fault the rest is no reward: a part would be trained on as if it were the whole.
         total = math.fsum(terms) if terms and not faults else None
-        return Scored(total=total, values=values, faults=faults)
+        stopping = (c.name for c in self.components if c.name in faults and c.on_failure == "stop")
+        return Scored(total=total, values=values, faults=faults, stopping=frozenset(stopping))
 
 
-def as_combination(reward: Combination | Component | Reward) -> Combination:
+def as_combination(reward: Combination | Component | AnyReward) -> Combination:
     """A combination as it is; a component, or a plain function without bounds, as the only one of a
     combination. UsageError for anything else.
 
@@ -127,22 +187,3 @@ def as_combination(reward: Combination | Component | Reward) -> Combination:
     name = getattr(reward, "__name__", "reward").strip("<>")
     only = Component(name=name, reward=reward, bounds=(-math.inf, math.inf))
     return Combination((only,))
-
-
-def _read_value(
-    component: Component, trajectory: Trajectory, truth: Truth
-) -> tuple[float | None, str]:
-    """The value of a component and what is wrong with it."""
-    try:
-        value = component.reward(trajectory, truth)
-    except Exception as error:  # whatever a reward of the user's raises is told, not passed on
-        return None, f"{type(error).__name__}: {error}".splitlines()[0]
-    if value is None:
-        return None, ""
-    if not isinstance(value, Real):
-        hint = ": return a float, such as x.item()" if hasattr(value, "item") else ""
-        return None, f"expected a number or None, got {type(value).__name__}{hint}"
-    number, (low, high) = float(value), component.bounds
-    if not low - SLACK <= number <= high + SLACK or not math.isfinite(number):
-        return None, f"expected a number from {low:g} to {high:g}, got {number:g}"
-    return number, ""

@@ -89,6 +89,7 @@ def from_answer(
         visits=tuple(visit for step in steps if (visit := _visited_node(step)) is not None),
         tool_calls=sum(step.observation.error is None for step in steps),
         tokens_out=tokens_out,
+        frames_seen=answer.cost.frames_unique,
     )
 
 

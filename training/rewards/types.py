@@ -6,7 +6,7 @@ Both are read from text by `reading.py`. Imports no model library.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +79,8 @@ class Trajectory:
     """Calls of the model's own that returned something; None for a task without tools."""
     tokens_out: int | None = None
     """Tokens the model wrote, observations left out; None where not known."""
+    frames_seen: int | None = None
+    """Different frames that were looked at for it; None where not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,12 @@ class Truth:
     )
     """Further fields of the row as JSON values, for rewards of one's own."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether an answer can be judged: by words, option, number, times or places."""
+        known = (self.answer, self.choice, self.number, self.spans, self.boxes, self.tube)
+        return any(value is not None for value in known)
+
     def __post_init__(self) -> None:
         if self.answers and self.answer != self.answers[0]:
             raise UsageError(f"answer must be the first of answers, got {self.answer!r:.60}")
@@ -155,6 +163,13 @@ class Truth:
 Reward = Callable[[Trajectory, Truth], float | None]
 """A pure function with a stated range. None says that it does not apply to this problem. Options
 are bound with `functools.partial`, which keeps it picklable."""
+BatchedReward = Callable[
+    [Sequence[Trajectory], Sequence[Truth]], Sequence[float | Exception | None]
+]
+"""Of many trajectories at once, a value for each; an exception says why there is none."""
+AsyncReward = Callable[[Trajectory, Truth], Awaitable[float | None]]
+"""A coroutine: several run together."""
+AnyReward = Reward | BatchedReward | AsyncReward
 
 WHOLE_LIMIT = 0.9
 """What fills more of the whole than this cannot be told from it: overlap is then not applicable."""

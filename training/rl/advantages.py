@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mmreason.training.objectives import (
+    cheapness_bonus,
     dsdr_reward,
     dsdr_shares,
     embedding_diversity,
@@ -27,6 +28,7 @@ from mmreason.training.objectives.diversity import embed_bag_of_words
 from mmreason.training.parallel.processes import Gather
 from mmreason.training.rl.batches import TrainingRow
 from mmreason.training.rl.recipe import Dsdr, ObjectiveSettings, Recipe
+from mmreason.training.rl.recipe_parts import CostUnit
 from mmreason.training.rollouts.types import Group, Rollout
 from mmreason.training.runs.metrics import Metric
 
@@ -127,6 +129,12 @@ def compute_advantages(
             metrics["dsdr/diversity"] = Metric.mean(float(of_right.mean()), len(of_right))
         metrics["dsdr/groups"] = Metric.sum(len(torch.unique(group[is_right == 1])))
 
+    if objective.tie_break_cost and rollouts:
+        cost = _to_column([_cost_of(r, objective.tie_break_by) for r in rollouts])
+        bonus = cheapness_bonus(shaped, cost, is_right == 1, group, most=objective.tie_break_cost)
+        shaped = shaped + bonus
+        metrics["groups/ties_broken"] = Metric.sum(len(torch.unique(group[bonus > 0])))
+
     # 3) Advantages, over the rollouts of all processes.
     advantage = _advantages_over_all(rollouts, shaped, keys, objective, gather)
     if objective.kind_scale_decay is not None:
@@ -184,6 +192,14 @@ def _to_column(values: Sequence[float | bool | None]) -> Tensor:
 
 def _as_number(value: float | bool | None) -> float:
     return math.nan if value is None else float(value)
+
+
+def _cost_of(rollout: Rollout, unit: CostUnit) -> float | None:
+    """What an episode cost; None where that is not known."""
+    trajectory = rollout.outcome.trajectory
+    if unit == "tokens":
+        return rollout.completion_tokens
+    return trajectory.tool_calls if unit == "tool_calls" else trajectory.frames_seen
 
 
 def _advantages_over_all(

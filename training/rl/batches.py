@@ -7,9 +7,11 @@ through rounding.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from mmreason.training.learner.packing import PackedInputs
@@ -48,6 +50,10 @@ class MicroBatch:
     reference_logp: Tensor | None = None
     keep: Tensor | None = None
     """Tokens in the loss; None for all."""
+    episode_tokens: Tensor | None = None
+    """(B,) tokens in the loss of the episode that each row is of; for that aggregation alone."""
+    episode_lengths: Tensor | None = None
+    """(B,) the same of all tokens that the model wrote, for the distance to the reference."""
     reported: dict[str, Tensor] = field(default_factory=dict)
     """Log-probabilities ("logp"), entropies ("entropy") and the tokens that STAPO took out of the
     loss ("silenced"), for who looks at samples."""
@@ -69,6 +75,30 @@ def split_zero_advantage(
         is_flat = not looks_at_all and row.advantage == 0 and row.entropy_share == 0
         (flat if is_flat else live).append(row)
     return live, flat
+
+
+def count_episode_tokens(micro_batches: Sequence[MicroBatch]) -> None:
+    """Fill in the tokens of the episodes of an update. Its rows may lie in several micro-batches,
+    and are all in one process."""
+    in_loss: Counter[int] = Counter()
+    written: Counter[int] = Counter()
+    for micro_batch in micro_batches:
+        mask = micro_batch.packed.mask
+        loss_mask = mask if micro_batch.keep is None else mask & micro_batch.keep
+        counts = zip(loss_mask.sum(dim=1).tolist(), mask.sum(dim=1).tolist(), strict=True)
+        for row, (loss_tokens, all_tokens) in zip(micro_batch.rows, counts, strict=True):
+            in_loss[id(row.rollout)] += loss_tokens
+            written[id(row.rollout)] += all_tokens
+    for micro_batch in micro_batches:
+        device = micro_batch.packed.mask.device
+        keys = [id(row.rollout) for row in micro_batch.rows]
+        micro_batch.episode_tokens = torch.tensor([in_loss[key] for key in keys], device=device)
+        micro_batch.episode_lengths = torch.tensor([written[key] for key in keys], device=device)
+
+
+def count_episodes(rows: Sequence[TrainingRow]) -> float:
+    """Episodes that rows are of; whole ones come to whole numbers."""
+    return sum(1 / len(row.rollout.sequences) for row in rows)
 
 
 def split_into_updates(

@@ -104,12 +104,18 @@ def _find_unrewarded(task: Any) -> Iterator[str]:
     reward = getattr(task, "reward", None)
     if not isinstance(reward, Combination) or not task.problems:
         return
+    # Rewards that ask others are not tried: a judge would be asked about every problem.
+    has_slow = any(component.is_slow for component in reward.components)
+    quick = tuple(component for component in reward.components if not component.is_slow)
+    if not quick:
+        return
+    reward = Combination(quick)
     unknown, faults = [], Counter[str]()
     for problem in task.problems:
         # "yes" is as good as any: whether a reward applies depends on the truth alone.
         scored = reward(from_turns(["yes"], frame=problem.truth.frame), problem.truth)
         faults.update(f"reward {name} gives no number: {f}" for name, f in scored.faults.items())
-        if scored.total is None and not scored.faults:
+        if scored.total is None and not scored.faults and not has_slow:
             unknown.append(problem.id)
     of = len(task.problems)
     for fault, count in faults.items():

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mmreason.training.learner.logprobs import SOFTMAX_TOKENS
-from mmreason.training.learner.vision_cache import find_vision_tower
+from mmreason.training.learner.parts import is_frozen
+from mmreason.training.learner.vision_cache import find_vision_towers
 from mmreason.training.rl.recipe import Lora, Recipe
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -67,7 +68,7 @@ def plan_run(recipe: Recipe, file: Path) -> RunPlan:
     weights = recipe.weights
     sizes = {name: p.numel() for name, p in model.named_parameters()}
     total = sum(sizes.values())
-    frozen = sum(n for name, n in sizes.items() if name.startswith(weights.freeze or ("\0",)))
+    frozen = sum(n for name, n in sizes.items() if is_frozen(name, weights.freeze))
     trained = total - frozen if weights.lora is None else _adapter_size(model, weights.lora)
     # Of the usual size: what a token leaves behind for the backward pass. Recomputed layers keep
     # their input alone.
@@ -101,17 +102,16 @@ def plan_run(recipe: Recipe, file: Path) -> RunPlan:
 
 def _vision_cache_bytes(recipe: Recipe, model: Any) -> int:
     """Budget of the vision cache where the recipe has one."""
-    tower = find_vision_tower(model)
-    if tower is None:
+    towers = find_vision_towers(model)
+    if not towers:
         return 0
     if recipe.weights.lora is not None:
         is_trained = recipe.weights.lora.with_vision
     else:
-        frozen = recipe.weights.freeze or ("\0",)
         # Found by identity: names of the tower do not say where it hangs in the model.
-        eyes = {id(parameter) for parameter in tower.parameters()}
+        eyes = {id(parameter) for tower in towers for parameter in tower.parameters()}
         names = [name for name, p in model.named_parameters() if id(p) in eyes]
-        is_trained = not all(name.startswith(frozen) for name in names)
+        is_trained = not all(is_frozen(name, recipe.weights.freeze) for name in names)
     return 0 if is_trained else int(recipe.batching.vision_cache_gb * 1e9)
 
 
@@ -151,7 +151,7 @@ def _adapter_size(model: Any, lora: Lora) -> int:
     """Weights of adapters on the linear layers that are chosen."""
     import torch
 
-    from mmreason.training.learner.adapters import is_of_vision
+    from mmreason.training.learner.parts import is_of_vision
 
     weights = 0
     for name, module in model.named_modules():

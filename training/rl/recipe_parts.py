@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from torch import Tensor
 
 from mmreason.training.checked_settings import NUMBER, WHOLE, Kind, check_settings, setting
 from mmreason.training.generation.sampler import Sampler
+from mmreason.training.generation.server_settings import ServerSettings
 from mmreason.training.learner.logprobs import Precision
 from mmreason.training.learner.packing import LayoutKind
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.objectives import PUBLISHED, Objective, group_advantage
+from mmreason.training.objectives.aggregation import AGGREGATIONS, Aggregation
 from mmreason.training.objectives.diversity import ReferenceSet
 from mmreason.training.objectives.masks import EntropyScope
+from mmreason.training.objectives.shaping import MOST_TIE_BREAK
 from mmreason.training.rollouts.episode import Task
 from mmreason.training.rollouts.types import Rollout
 from mmreason.types import UsageError
 
 Correction = Literal["tis", "mis", "icepop"]
 Estimator = Literal["k1", "k2", "k3", "k3r"]
+CostUnit = Literal["tokens", "tool_calls", "frames"]
 
 _SAMPLER = Kind(
     callable,
@@ -134,9 +138,15 @@ class SamplingSettings:
     """Sample further problems for groups that teach nothing (dynamic sampling of DAPO)."""
     dynamic_rounds: int = setting(3, least=1)
     """Most rounds of sampling a step with dynamic sampling."""
+    answer_tokens: int = setting(64, least=1, came_later=True)
+    """Most tokens of an answer to a row of `data`; tasks of one's own say it themselves."""
+    server: ServerSettings | None = setting(None, kind=ServerSettings, came_later=True)
+    """A vLLM or SGLang server that writes the rollouts and takes the new weights of every step."""
 
     def __post_init__(self) -> None:
         check_settings(self, "sampling")
+        if self.server is not None and self.sampler is not None:
+            raise UsageError("recipe: give sampling.server or sampling.sampler, not both")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +171,16 @@ class ObjectiveSettings:
         "auto", choices=(None, "auto", *get_args(Correction))
     )
     """For a sampler that gives other probabilities than the model that is trained. "auto" is "tis"
-    with `precision="bf16"` and with a stale sampler, else None."""
+    with `precision="bf16"`, a server and a stale sampler, else None."""
     overlong: Overlong | None = setting(None, kind=Overlong)
+    aggregation: Aggregation | None = setting(None, choices=(None, *AGGREGATIONS), came_later=True)
+    """How terms of tokens become one number (`objectives.aggregation`), where not as the formula
+    says. "episode": a mean over the tokens of an episode, all its turns, then over episodes."""
+    tie_break_cost: float = setting(0.0, least=0, came_later=True)
+    """Up to `MOST_TIE_BREAK` more for a cheaper episode among the right ones of a problem, where
+    all of these earned the same; 0 for none."""
+    tie_break_by: CostUnit = setting("tokens", choices=get_args(CostUnit), came_later=True)
+    """What makes an episode cheap: few tokens written, calls of tools, or frames looked at."""
     mask_truncated: bool = setting(False)
     """Keep rollouts that the length limit cut off out of the loss."""
     kind_scale_decay: float | None = setting(None, kind=NUMBER, least=0, below=1)
@@ -177,6 +195,14 @@ class ObjectiveSettings:
             raise UsageError(f"recipe: unknown objective.formula {self.formula!r}; known: {names}")
         if self.resolved_formula.aggregation == "constant" and self.max_tokens is None:
             raise UsageError("recipe: this objective.formula divides by max_tokens; set it")
+        if self.tie_break_cost > MOST_TIE_BREAK:
+            raise UsageError(
+                f"recipe: objective.tie_break_cost must be <= {MOST_TIE_BREAK}, got "
+                f"{self.tie_break_cost}: more would be a reward of its own"
+            )
+        # GDPO would blow the difference up to the size of a whole component.
+        if self.tie_break_cost and self.gdpo:
+            raise UsageError("recipe: objective.tie_break_cost does not go with gdpo")
         # Divided by the group's deviation already, the scale of every kind would be about 1.
         is_scaled = self.gdpo or self.resolved_formula.advantage is group_advantage
         if self.kind_scale_decay is not None and is_scaled:
@@ -188,7 +214,10 @@ class ObjectiveSettings:
     @property
     def resolved_formula(self) -> Objective:
         """The objective itself."""
-        return PUBLISHED[self.formula] if isinstance(self.formula, str) else self.formula
+        formula = PUBLISHED[self.formula] if isinstance(self.formula, str) else self.formula
+        if self.aggregation is None:
+            return formula
+        return replace(formula, aggregation=self.aggregation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +253,8 @@ class EvaluationSettings:
 
     held_out: Task | None = setting(None)
     every: int = setting(0, least=0, moves_numbers=False, flat_name="evaluate_every")
-    """Steps between evaluations on `held_out`; 0 for none."""
+    """Steps between evaluations on `held_out`; 0 for none. With `data.held_out` 0 is one at the
+    end."""
     problems: int = setting(64, least=1, moves_numbers=False, flat_name="evaluate_problems")
     """Most held-out problems of an evaluation."""
     patience: int = setting(0, least=0, moves_numbers=False)
@@ -234,8 +264,6 @@ class EvaluationSettings:
         check_settings(self, "evaluation")
         if self.held_out is not None:
             check_task("evaluation.held_out", self.held_out)
-        if self.every and self.held_out is None:
-            raise UsageError("recipe: evaluation.every needs held_out problems")
         if self.patience and not self.every:
             raise UsageError("recipe: evaluation.patience needs every")
 
@@ -245,6 +273,6 @@ def check_task(name: str, task: object) -> None:
     missing = [member for member in _TASK_MEMBERS if not hasattr(task, member)]
     if missing:
         raise UsageError(
-            f"recipe: {name} must be a task, got {task!r:.60}, which has no {missing[0]!r}; make "
-            "one of a file of problems with video_questions (docs/problems.md)"
+            f"recipe: {name} must be a task, got {task!r:.60}, which has no {missing[0]!r}; give "
+            "files of rows as data.train (docs/own_data.md)"
         )

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 
 from mmreason.models.hf_settings import is_small, limit_threads
 from mmreason.training.generation.sampler import LocalSampler, Sampler, follows_weights
+from mmreason.training.generation.served import ServedSampler
 from mmreason.training.learner.adapters import (
     disable_adapter,
     has_adapter,
@@ -23,24 +24,29 @@ from mmreason.training.learner.adapters import (
     select_trained_weights,
 )
 from mmreason.training.learner.logprobs import ReferenceModel
+from mmreason.training.learner.packing import choose_layout
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
-from mmreason.training.parallel.strategy import build_strategy, check_processes, learning_rate_at
+from mmreason.training.parallel.strategy import build_strategy, check_processes, set_learning_rates
 from mmreason.training.rl.advantages import KindScales, StepAdvantages, compute_advantages
 from mmreason.training.rl.batches import MicroBatch, split_into_updates, split_zero_advantage
+from mmreason.training.rl.data_task import make_tasks
 from mmreason.training.rl.metrics import measure_rollouts
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.report_samples import samples_for_report
+from mmreason.training.rl.served_weights import ServedWeights
 from mmreason.training.rl.signal import rows_have_signal, why_no_signal
-from mmreason.training.rl.step_rollouts import Progress, evaluate_held_out, sample_groups
+from mmreason.training.rl.step_rollouts import Progress, sample_groups
 from mmreason.training.rl.update import Updater, UpdateResult
 from mmreason.training.rollouts.types import Group
 from mmreason.training.runs import checkpoint
 from mmreason.training.runs.checkpoint import RunState
 from mmreason.training.runs.events import StepReport
+from mmreason.training.runs.held_out import evaluate_held_out
 from mmreason.training.runs.metrics import Metric, merge_metrics, peak_memory_mb
 from mmreason.training.runs.settings import describe_changes, describe_settings
+from mmreason.training.runs.stopped import TrainingStopped
 from mmreason.training.runs.versions import library_versions
 from mmreason.types import UsageError
 
@@ -52,11 +58,18 @@ class TrainingRun:
     """One run in this process. `begin` or `restore` comes first, then `advance` as often as there
     are steps."""
 
-    def __init__(self, recipe: Recipe, accelerator: Accelerator):
+    def __init__(self, recipe: Recipe, accelerator: Accelerator, *, is_export: bool = False):
         check_processes(accelerator)
-        self.recipe = recipe
         self.accelerator = accelerator
-        loaded = recipe.model() if callable(recipe.model) else PolicyModel.load(recipe.model)
+        if recipe.data is not None:
+            make_tasks(recipe, None)  # rows that cannot be used are told before weights are read
+        loaded = (
+            recipe.model()
+            if callable(recipe.model)
+            else PolicyModel.load(recipe.model, dtype=recipe.weights.loading_dtype)
+        )
+        recipe = make_tasks(recipe, None if loaded.chat is None else loaded.chat.clip)
+        self.recipe = recipe
         # New adapters and dropout follow from the recipe alone.
         torch.manual_seed(recipe.seed)
         self.policy = select_trained_weights(loaded, recipe.weights)
@@ -64,6 +77,8 @@ class TrainingRun:
         VisionFeatureCache.attach(model, int(recipe.batching.vision_cache_gb * 1e9))
         # Threads cost a small model more than they give.
         self._is_small = is_small(model)
+        layout, layout_notes = choose_layout(recipe.batching.layout, model)
+        laid_out = replace(recipe, batching=replace(recipe.batching, layout=layout))
         # Without its adapters a model is its own reference: no second copy in memory.
         self._reference = None
         if recipe.objective.kl is not None and not has_adapter(model):
@@ -71,8 +86,10 @@ class TrainingRun:
         self._strategy = build_strategy(
             accelerator, model, recipe.optimiser, precision=recipe.batching.precision, pad_id=pad_id
         )
-        self._updater = Updater(recipe, self._strategy, pad_id)
-        self._sampler = self._make_sampler()
+        self._updater = Updater(laid_out, self._strategy, pad_id)
+        # A model is written without anybody who samples from it.
+        self._sampler = self._make_local_sampler() if is_export else self._make_sampler()
+        self._served = self._make_served()
         # Held-out problems are always judged with the weights as they are.
         is_current = follows_weights(self._sampler)
         self._judged_sampler = self._sampler if is_current else self._make_local_sampler()
@@ -84,7 +101,7 @@ class TrainingRun:
         self._notes: tuple[str, ...] = ()
         if isinstance(self._sampler, LocalSampler) and (why := self._sampler.why_uncached):
             self._notes = (f"every turn reads its whole conversation again: {why}",)
-        self._notes += note_lost_precision(model)
+        self._notes += (*note_lost_precision(model), *layout_notes)
 
     @property
     def is_failing(self) -> bool:
@@ -149,8 +166,13 @@ class TrainingRun:
             # 1) Rollouts.
             start_s = time.perf_counter()
             # Every token is a pass: gathering the shards for each would take all the time.
+            if self._served is not None:
+                self._served.bring(self.state.updates)
             with self._unsharded_to_sample():
                 groups = self._sample_groups()
+            self._insist_on_rewards(groups)
+            if self._served is not None:
+                self._served.let_sleep()
             sampled_s = time.perf_counter()
             # 2) What they are worth, and the updates made of them.
             advantages = compute_advantages(groups, self.recipe, self._scales, self._gather)
@@ -170,6 +192,8 @@ class TrainingRun:
             "optimiser/skipped": float(self.state.skipped),
             "optimiser/without_signal": float(self.state.without_signal),
         }
+        if self._served is not None:
+            metrics["mismatch/served_gap"] = self._served.gap
         notes, self._notes = self._notes, ()
         return StepReport(
             step=self.state.step,
@@ -214,6 +238,9 @@ class TrainingRun:
         checkpoint.write_together(self.accelerator, partial(write, policy) if policy else None)
 
     def _make_sampler(self) -> Sampler:
+        server = self.recipe.sampling.server
+        if server is not None:
+            return ServedSampler(server, end_ids=self.policy.end_ids)
         if self.recipe.sampling.sampler is None:
             return self._make_local_sampler()
         sampler = self.recipe.sampling.sampler(self.policy)
@@ -224,6 +251,12 @@ class TrainingRun:
                 "or set sampling.stale_sampler=True to train on what it writes all the same"
             )
         return sampler
+
+    def _make_served(self) -> ServedWeights | None:
+        server = self.recipe.sampling.server
+        if server is None or not isinstance(self._sampler, ServedSampler):
+            return None
+        return ServedWeights(self._sampler, server, self.policy, self._strategy, self.recipe.out)
 
     def _make_local_sampler(self) -> LocalSampler:
         return LocalSampler(
@@ -237,7 +270,7 @@ class TrainingRun:
     def _unsharded_to_sample(self) -> contextlib.AbstractContextManager[None]:
         """While rollouts are sampled: by this model where nothing else does it."""
         # A server samples with weights of its own.
-        is_local = self.recipe.sampling.sampler is None
+        is_local = isinstance(self._sampler, LocalSampler)
         return self._strategy.unsharded() if is_local else contextlib.nullcontext()
 
     def _gather(self, values: Sequence[Any]) -> list[Any]:
@@ -254,6 +287,27 @@ class TrainingRun:
         )
         self.state = replace(state, cursor=cursor)
         return groups
+
+    def _insist_on_rewards(self, groups: Sequence[Group]) -> None:
+        """TrainingStopped where a reward that must not fail, such as a judge, failed for every
+        rollout of the step. The state before the step is saved."""
+        scored = [rollout.scored for group in groups for rollout in group.rollouts]
+        local = [
+            (name, item.faults[name] if name in item.stopping else "", value is not None)
+            for item in scored
+            for name, value in item.values.items()
+        ]
+        verdicts = self._gather(local)
+        valued = {name for name, _, has_value in verdicts if has_value}
+        for name, fault, _ in verdicts:
+            if fault and name not in valued:
+                if self.state.step:
+                    self.save_checkpoint(is_required=True)
+                count = sum(other == name and bool(why) for other, why, _ in verdicts)
+                raise TrainingStopped(
+                    f"the reward {name} gave no value for any of {count} rollouts of step "
+                    f"{self.state.step + 1}: {fault}; mend that and go on, or set on_failure='skip'"
+                )
 
     def _make_updates(
         self, groups: Sequence[Group], advantages: StepAdvantages
@@ -317,9 +371,9 @@ class TrainingRun:
     def _set_learning_rate(self) -> None:
         # By updates made, not by steps: a skipped update does not warm.
         updates = self.recipe.steps * self.recipe.batching.updates
-        rate = learning_rate_at(self.recipe.optimiser, self.state.updates, updates)
-        for group in self._strategy.optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rates(
+            self._strategy.optimiser, self.recipe.optimiser, self.state.updates, updates
+        )
 
     def _count_update(self, result: UpdateResult) -> None:
         state = self.state
@@ -364,6 +418,8 @@ class TrainingRun:
         # The last step is always judged: the run ends with it.
         if state.step % recipe.evaluation.every and state.step != recipe.steps:
             return {}
+        if self._served is not None:
+            self._served.bring(self.state.updates)
         with self._strategy.unsharded():
             metrics = evaluate_held_out(
                 recipe.evaluation.held_out,
@@ -372,6 +428,8 @@ class TrainingRun:
                 self.accelerator,
                 problems=recipe.evaluation.problems,
             )
+        if self._served is not None:
+            self._served.let_sleep()
         # Right answers count; rewards where no answer can be told right.
         score = metrics.get("eval/correct", metrics.get("eval/reward", 0.0))
         if not state.learnt:

@@ -11,7 +11,7 @@ from mmreason.training.generation.sampler import Sampler
 from mmreason.training.parallel.processes import sum_over_processes
 from mmreason.training.rl.advantages import group_has_signal
 from mmreason.training.rl.recipe import Recipe
-from mmreason.training.rollouts.episode import Codec, Task
+from mmreason.training.rollouts.episode import Codec
 from mmreason.training.rollouts.types import Group
 from mmreason.training.runs.batches import problem_index_at
 
@@ -40,7 +40,7 @@ def sample_groups(
 ) -> tuple[list[Group], int]:
     """This process's groups of a step, and the cursor behind them; with dynamic sampling, further
     problems are taken until enough groups have a signal."""
-    per_round, count = recipe.sampling.problems_per_step, len(recipe.task)
+    per_round, count = recipe.sampling.problems_per_step, len(recipe.problems)
     rounds = recipe.sampling.dynamic_rounds if recipe.sampling.dynamic else 1
     sampling = Sampling(
         samples=recipe.sampling.samples,
@@ -59,8 +59,8 @@ def sample_groups(
         indices = [problem_index_at(position, count, recipe.seed) for position in positions]
         # 2) Their rollouts; the epoch is part of the seeds.
         sampled = collect_rollouts(
-            recipe.task,
-            [recipe.task.problem(index) for index in indices],
+            recipe.problems,
+            [recipe.problems.problem(index) for index in indices],
             codec,
             sampler,
             sampling,
@@ -75,29 +75,3 @@ def sample_groups(
         if sum_over_processes(accelerator, [float(useful)])[0] >= per_round:
             break
     return groups, cursor
-
-
-def evaluate_held_out(
-    task: Task, codec: Codec, sampler: Sampler, accelerator: Accelerator, *, problems: int
-) -> dict[str, float]:
-    """`eval/correct` and `eval/reward` over the first `problems` of the task, shared out among the
-    processes: the likeliest answer to each. A problem without a rollout counts as wrong."""
-    count = min(problems, len(task))
-    indices = range(accelerator.process_index, count, accelerator.num_processes)
-    likeliest = Sampling(samples=1, temperature=0.0, seed=0, step=0)
-    groups = collect_rollouts(task, [task.problem(i) for i in indices], codec, sampler, likeliest)
-    rollouts = [rollout for group in groups for rollout in group.rollouts]
-    judged = [r.outcome.correct for r in rollouts if r.outcome.correct is not None]
-    rewards = [r.scored.total for r in rollouts if r.scored.total is not None]
-    # One sample a problem: a group without a rollout is an answer that is missing.
-    missing = len(groups) - len(rollouts)
-    # Sums and not means, as processes may have different numbers of problems.
-    right, answers, reward, rewarded = sum_over_processes(
-        accelerator, [sum(judged), len(judged) + missing, sum(rewards), len(rewards)]
-    )
-    metrics = {}
-    if answers:
-        metrics["eval/correct"] = right / answers
-    if rewarded:
-        metrics["eval/reward"] = reward / rewarded
-    return metrics

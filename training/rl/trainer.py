@@ -83,7 +83,8 @@ def export(
         checkpoint, state, _ = newest
     else:
         checkpoint, state = find_step(recipe.out, step)
-    run = TrainingRun(recipe, accelerator or Accelerator(mixed_precision=recipe.batching.precision))
+    accelerator = accelerator or Accelerator(mixed_precision=recipe.batching.precision)
+    run = TrainingRun(recipe, accelerator, is_export=True)
     run.restore(checkpoint, state)
     folder.parent.mkdir(parents=True, exist_ok=True)
     run.save_model(folder)

@@ -37,7 +37,12 @@ from mmreason.training.objectives import (
 )
 from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
 from mmreason.training.parallel.strategy import Strategy
-from mmreason.training.rl.batches import MicroBatch, TrainingRow
+from mmreason.training.rl.batches import (
+    MicroBatch,
+    TrainingRow,
+    count_episode_tokens,
+    count_episodes,
+)
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.update_metrics import MetricAccumulator
 from mmreason.training.runs.batches import split_into_micro_batches
@@ -124,6 +129,8 @@ class Updater:
         accumulator = MetricAccumulator()
         # 1) Which tokens are in the loss, and what it is divided by: before any backward pass.
         threshold = self._mask_tokens(micro_batches, accumulator)
+        if self._recipe.objective.resolved_formula.aggregation == "episode":
+            count_episode_tokens(micro_batches)
         denominators = self._count_denominators(micro_batches, groups, flat_rows)
         # 2) Gradients of all micro-batches, added up over the processes and clipped.
         self._scorer.train()
@@ -203,10 +210,15 @@ class Updater:
             all_masks.append(mask)
             loss_masks.append(mask & ~(objective.mask_truncated and row.rollout.truncated))
         aggregation = objective.resolved_formula.aggregation
-        local = [
-            sum(count(mask, aggregation, max_tokens=objective.max_tokens) for mask in masks)
-            for masks in (loss_masks, all_masks)
-        ]
+        if aggregation == "episode":
+            # Sequences of one episode count once, whichever micro-batches they are in.
+            live_rows = [row for micro_batch in micro_batches for row in micro_batch.rows]
+            local = [count_episodes([*live_rows, *flat_rows])] * 2
+        else:
+            local = [
+                sum(count(mask, aggregation, max_tokens=objective.max_tokens) for mask in masks)
+                for masks in (loss_masks, all_masks)
+            ]
         # Divided before the backward pass: gradients then only add up, over micro-batches and
         # processes.
         sums = sum_over_processes(self._accelerator, [*map(float, local), groups])
@@ -261,7 +273,13 @@ class Updater:
         except NonFinite as error:
             fault = str(error)
         objective = settings.resolved_formula
-        policy_term = policy_loss(batch, objective, denominators.policy, keep=micro_batch.keep)
+        policy_term = policy_loss(
+            batch,
+            objective,
+            denominators.policy,
+            keep=micro_batch.keep,
+            episode_tokens=micro_batch.episode_tokens,
+        )
         loss = policy_term
         if settings.dsdr is not None and settings.dsdr.entropy_weight:
             entropy_shares = batch.logp.new_tensor([row.entropy_share for row in micro_batch.rows])
@@ -271,7 +289,13 @@ class Updater:
         if settings.kl is not None and micro_batch.reference_logp is not None:
             distance = _ESTIMATORS[settings.kl.estimator](batch, micro_batch.reference_logp)
             # Over the tokens of the update, whatever tokens the policy loss skips.
-            term = aggregate(distance, batch.mask, objective.aggregation, denominators.distance)
+            term = aggregate(
+                distance,
+                batch.mask,
+                objective.aggregation,
+                denominators.distance,
+                episode_tokens=micro_batch.episode_lengths,
+            )
             loss = loss + settings.kl.coefficient * term
         accumulator.add_policy(batch, micro_batch, objective, policy_term)
         micro_batch.reported["logp"] = batch.logp.detach()

@@ -63,7 +63,7 @@ class ChatCodec:
             placeholder_counts={token: count for token, count in counts.items() if count},
             token_types={name: tuple(tensor[0].tolist()) for name, tensor in types.items()},
         )
-        return Prompt(ids, media)
+        return Prompt(ids, media, tuple(conversation))
 
     def continue_prompt(
         self,
@@ -89,7 +89,8 @@ class ChatCodec:
             after = ends[-1] + 1 if completion.is_finished else ends[-1]
         following = (*up_to_turn[after:], *whole[len(up_to_turn) :])
         # 3) In front of it, the ids that were read and written.
-        return Prompt((*prompt.token_ids, *completion.token_ids, *following), prompt.media)
+        ids = (*prompt.token_ids, *completion.token_ids, *following)
+        return Prompt(ids, prompt.media, tuple(conversation) if prompt.media is not None else None)
 
     def _template_ids(self, conversation: Conversation, *, ask: bool) -> tuple[int, ...]:
         if _has_frames(conversation):

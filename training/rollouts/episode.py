@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mmreason.models.base import Conversation
 from mmreason.tools.calls import ModelRequest
@@ -82,3 +82,33 @@ class Task(Protocol):
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """What an episode earns. Never raises."""
         ...
+
+
+@runtime_checkable
+class ScoresTogether(Protocol):
+    """A task whose rewards are computed for all rollouts of a step at once: those that ask others
+    then wait for several answers together."""
+
+    def score_all(
+        self, problems: Sequence[Problem], outcomes: Sequence[Outcome]
+    ) -> Sequence[Scored]:
+        """What each episode earns; `problems` has the problem of each. Never raises."""
+        ...
+
+
+@runtime_checkable
+class VariesBySteps(Protocol):
+    """A task that shows its problems in another way at every step."""
+
+    def at_step(self, step: int) -> Task:
+        """The task as it is at a step, counted from 0."""
+        ...
+
+
+def score_outcomes(
+    task: Task, problems: Sequence[Problem], outcomes: Sequence[Outcome]
+) -> Sequence[Scored]:
+    """What each outcome earns, together where the task can."""
+    if isinstance(task, ScoresTogether):
+        return task.score_all(problems, outcomes)
+    return [task.score(p, outcome) for p, outcome in zip(problems, outcomes, strict=True)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal
 
+from mmreason.models.base import Conversation
 from mmreason.training.rewards import Scored, Trajectory, Truth
 from mmreason.types import UsageError
 from mmreason.video.types import Span
@@ -81,6 +82,9 @@ class Prompt:
 
     token_ids: tuple[int, ...]
     media: Media | None = None
+    conversation: Conversation | None = None
+    """What it was made of, where that holds frames: for servers, which take frames in no other
+    way."""
 
     def __post_init__(self) -> None:
         check_placeholders(self.token_ids, self.media)

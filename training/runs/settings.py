@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 
-
 _BY_NAME = ("model", "sampler")
 _PROBLEMS_LIMIT = 10_000
 """Problems looked at of a task that is no dataclass."""
@@ -190,11 +189,12 @@ class _Description:
             described = [
                 (f.name, self.of(getattr(value, f.name)))
                 for f in fields(value)
-                if not (f.metadata.get("came_later") and getattr(value, f.name) == _default_of(f))
+                if f.metadata.get("moves_numbers", True)
+                and not (f.metadata.get("came_later") and getattr(value, f.name) == _default_of(f))
             ]
             # A problem's video may be another under the same name.
             if name == "Problem" and (video := getattr(value, "video", None)) is not None:
-                described.append(("frames", _describe_file(Path(video))))
+                described.append(("frames", describe_file(Path(video))))
             code = self.code_of_class(type(value)) if callable(value) else ()
             return (name, described, code)
         if isinstance(value, Sequence):
@@ -279,7 +279,7 @@ def _describe_array(value: Any) -> tuple[str, str, str]:
     return (str(array.dtype), str(tuple(array.shape)), hashlib.sha256(raw).hexdigest()[:16])
 
 
-def _describe_file(path: Path) -> str:
+def describe_file(path: Path) -> str:
     """Of what a file holds: its size and either end of it. Empty where there is none."""
     try:
         with path.open("rb") as file:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmreason.models.base import ClipRecipe
-from mmreason.training.data.conversation import learnt_messages, to_conversation
+from mmreason.training.data.conversation import FrameCache, learnt_messages, to_conversation
 from mmreason.training.data.sample import RowFault, Sample, SampleMessage
 from mmreason.training.learner.dialogues import encode_dialogue
 from mmreason.training.learner.policy_model import PolicyModel
@@ -60,27 +61,25 @@ class RowEncoder:
         self._system_prompt = system_prompt
         self._longest_tokens = longest_tokens
         self._needs_pairs = needs_pairs
+        self._frames = FrameCache()
 
     def encode(self, sample: Sample, position: int) -> tuple[SftRow, ...] | RowFault:
         """The row of a sample, of a preference pair both; a fault where it cannot be used."""
         try:
-            rows = [self._row(sample, sample.messages, learnt_messages(sample), position)]
-            if self._needs_pairs:
-                if not sample.rejected:
-                    raise UsageError("DPO needs a rejected answer in every row, found none")
-                messages = (*sample.prompt, *sample.rejected)
-                flags = [False] * len(sample.prompt) + [
-                    m.role == "assistant" for m in sample.rejected
-                ]
-                # Both answers follow the same prompt: of that nothing is learnt.
-                chosen = [False] * len(sample.prompt) + [True]
-                rows = [
-                    self._row(sample, sample.messages, chosen, position),
-                    self._row(sample, messages, flags, position, is_rejected=True),
-                ]
+            check_sample(sample, needs_pairs=self._needs_pairs)
+            if not self._needs_pairs:
+                flags = learnt_messages(sample)
+                return (self._row(sample, sample.messages, flags, position),)
+            # Both answers follow the same prompt: of that nothing is learnt.
+            unlearnt = [False] * len(sample.prompt)
+            flags = [*unlearnt, *(m.role == "assistant" for m in sample.rejected)]
+            messages = (*sample.prompt, *sample.rejected)
+            return (
+                self._row(sample, sample.messages, [*unlearnt, True], position),
+                self._row(sample, messages, flags, position, is_rejected=True),
+            )
         except ROW_FAULTS as error:
-            return RowFault(sample.source, f"{sample.id}: {' '.join(str(error).split())}")
-        return tuple(rows)
+            return _make_fault(sample, error)
 
     def _row(
         self,
@@ -91,11 +90,9 @@ class RowEncoder:
         *,
         is_rejected: bool = False,
     ) -> SftRow:
-        if not any(
-            message.text.strip() for message, flag in zip(messages, learnt, strict=True) if flag
-        ):
-            raise UsageError("expected an answer to learn, found an empty one")
-        conversation = to_conversation(messages, self._clip, system_prompt=self._system_prompt)
+        conversation = to_conversation(
+            messages, self._clip, system_prompt=self._system_prompt, cache=self._frames
+        )
         flags = (*(False,) * (len(conversation) - len(messages)), *learnt)
         sequence = encode_dialogue(self._policy, conversation, flags)
         if (tokens := len(sequence.token_ids)) > self._longest_tokens:
@@ -104,3 +101,39 @@ class RowEncoder:
                 "never cut: show fewer or smaller frames, or raise batching.longest_tokens"
             )
         return SftRow(sample=sample, sequence=sequence, position=position, is_rejected=is_rejected)
+
+
+def check_sample(sample: Sample, *, needs_pairs: bool) -> None:
+    """What can be told of a row before any of its media is opened. UsageError where nothing can be
+    learnt of it, or a file is missing."""
+    flags = learnt_messages(sample)
+    learnt = [m for m, flag in zip(sample.messages, flags, strict=True) if flag]
+    if not learnt:
+        raise UsageError("nothing to learn: no message of the assistant")
+    if not any(message.text.strip() for message in learnt):
+        raise UsageError("expected an answer to learn, found an empty one")
+    if needs_pairs:
+        if sample.messages[-1].role != "assistant":
+            raise UsageError("DPO needs the better answer as the last message")
+        if not any(m.role == "assistant" and m.text.strip() for m in sample.rejected):
+            raise UsageError("DPO needs a rejected answer in every row, found none")
+        if sample.rejected == sample.messages[-1:]:
+            raise UsageError("DPO needs two answers, found the same one twice")
+    for path in (path for medium in sample.media for path in medium.paths):
+        if "://" not in path and not Path(path).exists():
+            raise UsageError(f"{path}: there is no such file; set data.media_root if it moved")
+
+
+def find_faults(samples: Iterable[Sample], *, needs_pairs: bool) -> list[RowFault]:
+    """The rows of which that can be told."""
+    faults = []
+    for sample in samples:
+        try:
+            check_sample(sample, needs_pairs=needs_pairs)
+        except UsageError as error:
+            faults.append(_make_fault(sample, error))
+    return faults
+
+
+def _make_fault(sample: Sample, error: Exception) -> RowFault:
+    return RowFault(sample.source, f"{sample.id}: {' '.join(str(error).split())}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,27 +19,37 @@ from mmreason.models.base import ClipRecipe
 from mmreason.models.hf_settings import is_small, limit_threads
 from mmreason.training.data.conversation import adapt_clip
 from mmreason.training.data.sample import RowFault, Sample
+from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.learner.adapters import note_lost_precision, select_trained_weights
+from mmreason.training.learner.neftune import neftune_noise
+from mmreason.training.learner.packing import choose_layout
 from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import gather_values, sum_over_processes
-from mmreason.training.parallel.strategy import build_strategy, check_processes, learning_rate_at
+from mmreason.training.parallel.strategy import build_strategy, check_processes, set_learning_rates
 from mmreason.training.runs import checkpoint
 from mmreason.training.runs.batches import problem_index_at
 from mmreason.training.runs.checkpoint import RunState
 from mmreason.training.runs.events import StepReport
+from mmreason.training.runs.held_out import evaluate_held_out
 from mmreason.training.runs.metrics import Metric, merge_metrics, peak_memory_mb
 from mmreason.training.runs.settings import describe_changes, describe_settings
 from mmreason.training.runs.versions import library_versions
+from mmreason.training.sft.card import describe_model
 from mmreason.training.sft.recipe import LOWER_IS_BETTER, SftRecipe
-from mmreason.training.sft.rows import RowEncoder, SftRow
+from mmreason.training.sft.rows import RowEncoder, SftRow, find_faults
 from mmreason.training.sft.update import SftUpdater, SftUpdateResult
+from mmreason.training.tasks.samples import sample_questions
 from mmreason.types import UsageError
 
 _TEXT_CLIP = ClipRecipe(frames=8, leaf_s=8.0)
 """Of a model that holds no conversation: it has no frames to show."""
 LONGEST_TOKENS = 32_768
 """Tokens of a row where a model does not say how many it holds."""
+
+LEAST_RATE = 1e-6
+LEAST_RATE_OF_ADAPTERS = 1e-5
+"""Learning rates below which a run says that little may be learnt."""
 
 
 class SftRun:
@@ -59,13 +69,19 @@ class SftRun:
         self.samples = samples
         self.held_out = held_out
         self.steps = recipe.count_steps(len(samples))
-        loaded = recipe.model() if callable(recipe.model) else PolicyModel.load(recipe.model)
+        loaded = (
+            recipe.model()
+            if callable(recipe.model)
+            else PolicyModel.load(recipe.model, dtype=recipe.weights.loading_dtype)
+        )
         # New adapters and dropout follow from the recipe alone.
         torch.manual_seed(recipe.seed)
         self.policy = select_trained_weights(loaded, recipe.weights)
         model, batching = self.policy.model, recipe.batching
         VisionFeatureCache.attach(model, int(batching.vision_cache_gb * 1e9))
         self._is_small = is_small(model)
+        layout, layout_notes = choose_layout(batching.layout, model)
+        laid_out = replace(recipe, batching=replace(batching, layout=layout))
         self._strategy = build_strategy(
             accelerator,
             model,
@@ -73,26 +89,30 @@ class SftRun:
             precision=batching.precision,
             pad_id=self.policy.pad_id,
         )
-        self._updater = SftUpdater(recipe, self._strategy, self.policy.pad_id)
-        clip = self.policy.chat.clip if self.policy.chat is not None else _TEXT_CLIP
-        self._encoder = RowEncoder(
-            self.policy,
-            adapt_clip(clip, frames=recipe.data.frames, longest_px=recipe.data.longest_px),
-            system_prompt=recipe.data.system_prompt,
-            longest_tokens=batching.longest_tokens or _context_tokens(model),
-            needs_pairs=recipe.objective.formula == "dpo",
+        self._updater = SftUpdater(laid_out, self._strategy, self.policy.pad_id)
+        self._sampler = LocalSampler(
+            model,
+            self.policy.tokenizer,
+            end_ids=self.policy.end_ids,
+            pad_id=self.policy.pad_id,
+            batch_tokens=batching.micro_tokens,
         )
-        self.state = RunState.beginning(
-            self.policy.fingerprint,
-            describe_settings(replace(recipe, samples=None, held_out_samples=None))
-            if recipe.samples is None
-            else describe_settings(replace(recipe, held_out_samples=None)),
-            library_versions(),
+        self._encoder, self._clip = make_encoder(recipe, self.policy)
+        settings = describe_settings(replace(recipe, held_out_samples=None))
+        if recipe.samples is None:
+            # A row may be mended between two parts of a run; with another number of them the order
+            # would be another.
+            settings["rows"] = str(len(samples))
+        self.state = RunState.beginning(self.policy.fingerprint, settings, library_versions())
+        self._notes: tuple[str, ...] = (
+            *note_lost_precision(model),
+            *layout_notes,
+            *_note_low_rate(recipe),
         )
-        self._notes: tuple[str, ...] = note_lost_precision(model)
         # One row ahead of the model: its media are read while the model is at work.
         self._reader = ThreadPoolExecutor(max_workers=1)
         self._ahead: tuple[int, Future[list[tuple[SftRow, ...] | RowFault]]] | None = None
+        self._first: dict[str, float] = {}
 
     @property
     def is_failing(self) -> bool:
@@ -106,9 +126,15 @@ class SftRun:
         return bool(patience) and self.state.since_best >= patience
 
     def begin(self, resume: bool) -> None:
-        """Go on from the newest checkpoint, or begin anew."""
+        """Go on from the newest checkpoint, or begin anew. UsageError for rows that cannot be used,
+        as far as that is told without opening their media; with "skip" they are named as they come
+        by."""
+        self._refuse_bad_rows()
         newest = checkpoint.find_newest(self.recipe.out)
         if newest is None:
+            # What the model was before is told with the first step.
+            before = self.evaluate()
+            self._first = {name.replace("eval/", "start/", 1): v for name, v in before.items()}
             return
         # Checked whether or not it goes on: a folder never holds two runs.
         if not resume:
@@ -119,9 +145,26 @@ class SftRun:
         self._notes = (*self._notes, *notes)
         self.restore(folder, state)
 
-    def restore(self, folder: Path, state: RunState) -> None:
-        """Go on from a checkpoint. UsageError for one of another recipe or model."""
-        changes = describe_changes(state.settings, self.state.settings)
+    def _refuse_bad_rows(self) -> None:
+        # Rows that are made when they are asked for may be without end.
+        if self.recipe.data.bad_rows == "skip" or not isinstance(self.samples, tuple | list):
+            return
+        needs_pairs = self.recipe.objective.formula == "dpo"
+        faults = find_faults([*self.samples, *self.held_out], needs_pairs=needs_pairs)
+        if faults:
+            more = f", and {len(faults) - 1:,} more rows" if len(faults) > 1 else ""
+            raise UsageError(
+                f"{faults[0]}{more}; `mmreason data check FILE --fix` writes a file without them, "
+                "data.bad_rows=skip leaves them out"
+            )
+
+    def restore(self, folder: Path, state: RunState, *, is_to_train: bool = True) -> None:
+        """Go on from a checkpoint. UsageError for one of another recipe or model; of other rows
+        where it is to be trained on."""
+        now = dict(self.state.settings)
+        if not is_to_train and "rows" in state.settings:
+            now["rows"] = state.settings["rows"]
+        changes = describe_changes(state.settings, now)
         if state.fingerprint != self.policy.fingerprint:
             changes.append("the model starts from other weights")
         if changes:
@@ -146,7 +189,8 @@ class SftRun:
             self._refuse_faults(faults)
             read_s = time.perf_counter()
             self._set_learning_rate()
-            result = self._updater.update(rows)
+            noise = neftune_noise(self.policy.model, self.recipe.objective.neftune_alpha)
+            result = self._updater.update(rows, noise)
             trained_s = time.perf_counter()
             self._count_update(result)
             held_out = self._evaluate()
@@ -154,7 +198,8 @@ class SftRun:
         tokens_all = sum_over_processes(self.accelerator, [float(tokens)])[0]
         local = [result.metrics, {"rows/left_out": Metric.sum(len(faults))}]
         merged = merge_metrics(gather_values(self.accelerator, local))
-        metrics = {name: metric.value for name, metric in merged.items()} | held_out
+        metrics = {name: metric.value for name, metric in merged.items()} | held_out | self._first
+        self._first = {}
         metrics |= {
             "optimiser/learning_rate": float(self._strategy.optimiser.param_groups[0]["lr"]),
             "optimiser/skipped": float(self.state.skipped),
@@ -182,10 +227,19 @@ class SftRun:
         if not count:
             return {}
         mine = range(self.accelerator.process_index, count, self.accelerator.num_processes)
+        # Tokenizer and frames are not made for two threads at once.
+        if self._ahead is not None:
+            wait([self._ahead[1]])
         rows: list[SftRow] = []
+        faults: list[RowFault] = []
         for index in mine:
             item = self._encoder.encode(self.held_out[index], index)
-            rows += () if isinstance(item, RowFault) else item
+            if isinstance(item, RowFault):
+                faults.append(item)
+            else:
+                rows += item
+        self._refuse_faults(faults)
+        self._notes += tuple(f"held-out row left out: {fault}" for fault in faults)
         with self._strategy.unsharded():
             local = self._updater.measure(rows)
         merged = merge_metrics(gather_values(self.accelerator, [local]))
@@ -196,7 +250,25 @@ class SftRun:
         }
         if "dpo/preferred" in merged:
             renamed["eval/preferred"] = merged["dpo/preferred"].value
-        return renamed
+        return renamed | self._answer_held_out()
+
+    def _answer_held_out(self) -> dict[str, float]:
+        """`eval/correct` over those of the held-out rows whose right answer is known."""
+        evaluation, policy = self.recipe.evaluation, self.policy
+        asked = [sample for sample in self.held_out[: evaluation.rows] if sample.truth.is_known]
+        if not evaluation.generate or not asked:
+            return {}
+        task = sample_questions(
+            asked,
+            self._clip,
+            system_prompt=self.recipe.data.system_prompt,
+            max_new_tokens=evaluation.answer_tokens,
+        )
+        with self._strategy.unsharded():
+            answered = evaluate_held_out(
+                task, policy.codec, self._sampler, self.accelerator, problems=len(asked)
+            )
+        return answered | {"eval/questions": float(len(asked))}
 
     def save_checkpoint(self, *, is_required: bool) -> None:
         """Write a checkpoint where one is due. One that cannot be written is told in the next
@@ -213,15 +285,20 @@ class SftRun:
             note = f"the checkpoint of step {self.state.step} could not be written: {error}"
             self._notes = (*self._notes, note)
 
-    def save_model(self, folder: Path) -> None:
-        """Write a model folder, adapters merged in. OSError where that fails: the folder is then as
-        it was."""
+    def save_model(
+        self, folder: Path, *, merge: bool = True, metrics: Mapping[str, float] | None = None
+    ) -> None:
+        """Write a model folder with its card, adapters merged in or alone. OSError where that
+        fails: the folder is then as it was. `metrics` are what the card tells of the model."""
         unfinished = folder.with_name(f".{folder.name}.tmp")
         policy = self._strategy.policy_to_save(self.policy)
 
         def write(policy: PolicyModel) -> None:
             shutil.rmtree(unfinished, ignore_errors=True)
-            policy.save(unfinished)
+            card = describe_model(
+                self.recipe, self.state, metrics or {}, merge=merge, base_model=self.policy.name
+            )
+            policy.save(unfinished, merge=merge, card=card)
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
 
@@ -234,7 +311,9 @@ class SftRun:
         else:
             encoded = self._encode_rows(cursor)
         following = cursor + self.recipe.batching.rows
-        self._ahead = (following, self._reader.submit(self._encode_rows, following))
+        self._ahead = None
+        if self.state.step + 1 < self.steps:
+            self._ahead = (following, self._reader.submit(self._encode_rows, following))
         return encoded
 
     def _encode_rows(self, cursor: int) -> list[tuple[SftRow, ...] | RowFault]:
@@ -261,9 +340,9 @@ class SftRun:
 
     def _set_learning_rate(self) -> None:
         # By updates made, not by steps: a skipped update does not warm.
-        rate = learning_rate_at(self.recipe.optimiser, self.state.updates, self.steps)
-        for group in self._strategy.optimiser.param_groups:
-            group["lr"] = rate
+        set_learning_rates(
+            self._strategy.optimiser, self.recipe.optimiser, self.state.updates, self.steps
+        )
 
     def _count_update(self, result: SftUpdateResult) -> None:
         state = self.state
@@ -302,13 +381,40 @@ class SftRun:
             return metrics
         self.state = replace(state, best=score, since_best=0)
         try:
-            self.save_model(self.recipe.out / "best")
+            self.save_model(self.recipe.out / "best", metrics=metrics)
         except OSError as error:
             self._notes += (f"the best model could not be written: {error}",)
         return metrics
 
     def _limit_threads(self) -> contextlib.AbstractContextManager[None]:
         return limit_threads(1 if self._is_small else torch.get_num_threads())
+
+
+def make_encoder(recipe: SftRecipe, policy: PolicyModel) -> tuple[RowEncoder, ClipRecipe]:
+    """What makes rows of the recipe's samples for this model, and how it watches their clips."""
+    data = recipe.data
+    clip = policy.chat.clip if policy.chat is not None else _TEXT_CLIP
+    clip = adapt_clip(clip, frames=data.frames, longest_px=data.longest_px)
+    encoder = RowEncoder(
+        policy,
+        clip,
+        system_prompt=data.system_prompt,
+        longest_tokens=recipe.batching.longest_tokens or _context_tokens(policy.model),
+        needs_pairs=recipe.objective.formula == "dpo",
+    )
+    return encoder, clip
+
+
+def _note_low_rate(recipe: SftRecipe) -> tuple[str, ...]:
+    rate = recipe.optimiser.learning_rate
+    least = LEAST_RATE_OF_ADAPTERS if recipe.weights.lora is not None else LEAST_RATE
+    # Preference pairs are learnt at rates as low as those of reinforcement learning.
+    if rate >= least or recipe.objective.formula == "dpo":
+        return ()
+    return (
+        f"the learning rate of {rate:g} is low for supervised training, and little may be learnt: "
+        f"{10 * least:g} is common here; set optimiser.learning_rate",
+    )
 
 
 def _context_tokens(model: Any) -> int:

@@ -9,7 +9,7 @@ trains them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mmreason.agent.driver import AgentRun
@@ -27,8 +27,14 @@ from mmreason.training.rewards import (
     from_answer,
 )
 from mmreason.training.rollouts.episode import Codec, Episode, TurnRequest
-from mmreason.training.rollouts.types import Completion, Outcome, Problem, Prompt
-from mmreason.training.tasks.single_turn import judge_answer
+from mmreason.training.rollouts.types import (
+    Completion,
+    Outcome,
+    Problem,
+    Prompt,
+    stable_seed,
+)
+from mmreason.training.tasks.single_turn import judge_answer, score_together
 from mmreason.types import Answer, Budget, UsageError
 
 
@@ -57,13 +63,23 @@ class AgentTask:
     """Questions about videos for the agent. See `Task`.
 
     `reasoner` gives a `Reasoner` whose model is the stand-in it is given, with observer and policy
-    as wanted. `watch` opens the video of a problem (a path, or any `FrameSource`); it is called
+    as wanted. With `overview=(least, most)` it is given a number from there too, drawn anew for
+    each problem and step, for how much is shown at the start: where an overview sometimes says too
+    little, looking again earns its reward.
+
+        AgentTask(
+            ...,
+            reasoner=lambda model, k: Reasoner(model, tree=TreeRecipe(branching=(k, k))),
+            overview=(2, 8),
+        )
+
+    `watch` opens the video of a problem (a path, or any `FrameSource`); it is called
     once a group.
     """
 
     name: str
     problems: Sequence[Problem]
-    reasoner: Callable[[RolloutModel], Reasoner]
+    reasoner: Callable[..., Reasoner]
     clip: ClipRecipe
     """Of the model that is trained."""
     reward: Combination
@@ -72,10 +88,23 @@ class AgentTask:
     budget: Budget | None = None
     turn_tokens: int | None = None
     """Most tokens of a turn; None leaves it to the policy."""
+    overview: tuple[int, int] | None = None
+    """Least and most that is shown at the start, such as captions or frames."""
+    step: int = 0
+    """Of the run, which the draw depends on; set by `at_step`."""
 
     def __post_init__(self) -> None:
         """A plain function as `reward` is taken for a combination of it alone."""
         object.__setattr__(self, "reward", as_combination(self.reward))
+        if self.overview is not None and not 1 <= self.overview[0] <= self.overview[1]:
+            raise UsageError(
+                f"{self.name}: overview must be (least, most) with 1 <= least <= most, got "
+                f"{self.overview}"
+            )
+
+    def at_step(self, step: int) -> AgentTask:
+        """See `VariesBySteps`."""
+        return replace(self, step=step)
 
     def __len__(self) -> int:
         return len(self.problems)
@@ -87,7 +116,10 @@ class AgentTask:
     def episodes(self, problem: Problem, codec: Codec, count: int) -> Sequence[Episode]:
         """See `Task`. The episodes share a store: what one has seen costs the others nothing."""
         stand_in = RolloutModel(self.clip)
-        reasoner = self.reasoner(stand_in)
+        drawn = (
+            () if self.overview is None else (draw_overview(self.overview, problem.id, self.step),)
+        )
+        reasoner = self.reasoner(stand_in, *drawn)
         # One reasoner for the whole group, and one store with it.
         question = Question(
             video=self.watch(problem), text=problem.question, options=problem.truth.options
@@ -105,6 +137,12 @@ class AgentTask:
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """See `Task`."""
         return self.reward(outcome.trajectory, problem.truth)
+
+    def score_all(
+        self, problems: Sequence[Problem], outcomes: Sequence[Outcome]
+    ) -> Sequence[Scored]:
+        """See `ScoresTogether`."""
+        return score_together(self.reward, problems, outcomes)
 
     def _episode(
         self, problem: Problem, run: AgentRun[Answer], stand_in: RolloutModel, codec: Codec
@@ -156,6 +194,18 @@ class AgentTask:
             turns=len(completions),
             tool_errors=sum(step.observation.error is not None for step in answer.trace),
         )
+
+
+def draw_overview(overview: tuple[int, int], problem_id: str, step: int) -> int:
+    """How much a problem is shown at the start of its episodes in a step: the same for all of its
+    episodes, in every process.
+
+    Example:
+        >>> [draw_overview((2, 8), "kitchen-1", step) for step in range(4)]
+        [7, 4, 7, 8]
+    """
+    least, most = overview
+    return least + stable_seed("overview", problem_id, step) % (most - least + 1)
 
 
 def _send_request(request: ModelRequest) -> Any:

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mmreason.training.rewards import Scored
-from mmreason.training.rollouts.episode import Codec, Episode, Task
+from mmreason.training.rollouts.episode import (
+    Codec,
+    Episode,
+    Task,
+    VariesBySteps,
+    score_outcomes,
+)
 from mmreason.training.rollouts.types import Outcome, Problem
 from mmreason.types import UsageError
 
@@ -59,10 +65,34 @@ class Mixture:
         task, inner = self._find_task(problem)
         return task.episodes(inner, codec, count)
 
+    def at_step(self, step: int) -> Mixture:
+        """See `VariesBySteps`."""
+        return replace(
+            self,
+            parts=tuple(
+                (task.at_step(step) if isinstance(task, VariesBySteps) else task, per_turn)
+                for task, per_turn in self.parts
+            ),
+        )
+
     def score(self, problem: Problem, outcome: Outcome) -> Scored:
         """See `Task`."""
         task, inner = self._find_task(problem)
         return task.score(inner, outcome)
+
+    def score_all(
+        self, problems: Sequence[Problem], outcomes: Sequence[Outcome]
+    ) -> Sequence[Scored]:
+        """See `ScoresTogether`: the outcomes of each task together."""
+        of_task: dict[int, list[int]] = {}
+        for i, problem in enumerate(problems):
+            of_task.setdefault(int(problem.id.partition(":")[0]), []).append(i)
+        scored: dict[int, Scored] = {}
+        for number, indices in of_task.items():
+            inner = [self._find_task(problems[i])[1] for i in indices]
+            of_part = score_outcomes(self.parts[number][0], inner, [outcomes[i] for i in indices])
+            scored |= zip(indices, of_part, strict=True)
+        return [scored[i] for i in range(len(problems))]
 
     @property
     def _period(self) -> int:

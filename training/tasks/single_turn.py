@@ -59,6 +59,12 @@ class SingleTurn:
         """See `Task`."""
         return self.reward(outcome.trajectory, problem.truth)
 
+    def score_all(
+        self, problems: Sequence[Problem], outcomes: Sequence[Outcome]
+    ) -> Sequence[Scored]:
+        """See `ScoresTogether`."""
+        return score_together(self.reward, problems, outcomes)
+
     def _episode(self, problem: Problem, prompt: Prompt) -> Episode:
         completion: Completion = yield TurnRequest(prompt, self.max_new_tokens)
         trajectory = from_turns(
@@ -66,6 +72,14 @@ class SingleTurn:
         )
         is_right = judge_answer(self.judge, trajectory, problem.truth)
         return Outcome(trajectory=trajectory, correct=is_right)
+
+
+def score_together(
+    reward: Combination, problems: Sequence[Problem], outcomes: Sequence[Outcome]
+) -> Sequence[Scored]:
+    """What each outcome earns, its rewards called together where they can be."""
+    trajectories = [outcome.trajectory for outcome in outcomes]
+    return reward.score_all(trajectories, [problem.truth for problem in problems])
 
 
 def judge_answer(

@@ -267,13 +267,16 @@ def test_the_command_converts_and_tells_what_it_could_not(
 ) -> None:
     path = write_json(tmp_path / "a.json", INSTANCES)
     out = tmp_path / "out" / "a.jsonl"
-    assert main(["data", "convert", str(path), str(out), "--to", "odvg"]) == 0
+    assert main(["data", "convert", str(path), "--out", str(out), "--to", "odvg"]) == 0
     printed = capsys.readouterr().out
     assert "2 rows of coco" in printed and "not read (1):" in printed
     assert len(out.read_text().splitlines()) == 2
-    assert main(["data", "convert", str(path), str(path), "--to", "coco"]) == 2
+    assert main(["data", "convert", str(path), "--out", str(path), "--to", "coco"]) == 2
     assert "is the very file that is to be read" in capsys.readouterr().err
-    assert main(["data", "convert", str(out), str(path), "--to", "webvtt"]) == 2
+    assert main(["data", "convert", str(out), "--out", str(path), "--to", "webvtt"]) == 2
     assert "none of 2 rows can be written as webvtt" in capsys.readouterr().err
-    assert main(["data", "convert", str(out), str(path), "--to", "coco", "--split", "val"]) == 2
+    assert (
+        main(["data", "convert", str(out), "--out", str(path), "--to", "coco", "--split", "val"])
+        == 2
+    )
     assert "no row is of the split 'val'" in capsys.readouterr().err

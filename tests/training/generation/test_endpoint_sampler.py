@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from mmreason.models.base import FramesPart, Message, TextPart
 from mmreason.models.endpoint_http import EndpointLimits
 from mmreason.models.folders import NANO_FOLDER
 from mmreason.training.generation.endpoint import (
@@ -19,6 +21,7 @@ from mmreason.training.generation.endpoint import (
 from mmreason.training.generation.sampler import LocalSampler, SampleRequest
 from mmreason.training.rollouts.types import Completion, Media, Prompt, SampleFailure
 from mmreason.types import UsageError
+from mmreason.video.types import FrameBatch
 from tests.models.servers import Back, Script, Sent, Server, serving
 
 QUICK = EndpointLimits(attempts=2, timeout_s=20.0, total_s=30.0, backoff_s=0.01, concurrency=2)
@@ -228,3 +231,60 @@ def test_equals_the_local_sampler(local: LocalSampler, temperature: float) -> No
     for one, other in zip(found, (local.sample([request])[0] for request in requests), strict=True):
         assert isinstance(one, Completion) and one == other
     assert len({one.token_ids for one in found if isinstance(one, Completion)}) > 1
+
+
+def framed() -> SampleRequest:
+    """A prompt with one image, and the messages it was made of."""
+    pixels = np.zeros((1, 4, 6, 3), dtype=np.uint8)
+    frames = FrameBatch(pixels=pixels, times_s=np.zeros(1), exact=np.ones(1, bool))
+    said = Message("user", (FramesPart(frames, "image"), TextPart("What is it?")))
+    media = Media(tensors={"pixel_values": torch.zeros(1)}, placeholder_counts={5: 1})
+    return SampleRequest(
+        prompt=Prompt((1, 5, 9), media, (said,)), max_new_tokens=4, temperature=1.0, seed=3
+    )
+
+
+def chat(**changes: Any) -> dict[str, Any]:
+    choice = {
+        "message": {"role": "assistant", "content": " a star "},
+        "finish_reason": "stop",
+        "token_ids": [7, END],
+        "logprobs": {"content": [{"token": "a", "logprob": -0.5}, {"token": ".", "logprob": -0.1}]},
+    }
+    return {"choices": [choice], "prompt_token_ids": [1, 5, 9]} | changes
+
+
+def sampled(body: dict[str, Any]) -> tuple[Completion | SampleFailure, Sent]:
+    with serving(lambda _: Back(body), "one") as server:
+        sampler = EndpointSampler.connect(server.url, end_ids=[END], limits=QUICK)
+        try:
+            (result,) = sampler.sample([framed()])
+            return result, server.sent[-1]
+        finally:
+            sampler.close()
+
+
+def test_images_travel_as_messages_and_the_tokens_read_are_checked() -> None:
+    result, sent = sampled(chat())
+    assert result == Completion(
+        token_ids=(7, END), logprobs=(-0.5, -0.1), text="a star", finish_reason="stop"
+    )
+    assert sent.path == "/v1/chat/completions" and sent.body["return_token_ids"] is True
+    image, text = sent.body["messages"][0]["content"]
+    assert image["image_url"]["url"].startswith("data:image/png;base64,")
+    assert text == {"type": "text", "text": "What is it?"} and "prompt" not in sent.body
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prompt_token_ids": [1, 5, 5, 9]}, "as 4 tokens, the trainer as 3: it takes frames of"),
+        ({"prompt_token_ids": [1, 6, 9]}, "as 3 tokens, the trainer as 3 others"),
+        ({"prompt_token_ids": None}, "does not tell which tokens it read"),
+    ],
+)
+def test_a_prompt_with_frames_that_is_read_otherwise_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        sampled(chat(**changes))

@@ -80,7 +80,9 @@ def check(reward: Reward, seen: rewards.Trajectory) -> None:
 def test_every_reward_is_listed_here():
     public = {getattr(rewards, name) for name in rewards.__all__}
     functions = {f for f in public if callable(f) and not isinstance(f, type)}
-    others = {rewards.Reward, rewards.as_combination, rewards.from_answer, rewards.from_turns}
+    # Kinds of functions, and what reads or lists.
+    others = {rewards.Reward, rewards.AsyncReward, rewards.BatchedReward, rewards.right_answers}
+    others |= {rewards.as_combination, rewards.from_answer, rewards.from_turns}
     assert functions - others == set(RANGES)
 
 

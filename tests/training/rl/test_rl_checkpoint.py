@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from mmreason.training.rl import Lora, Recipe, checkpoint, train
+from mmreason.training.rl import Lora, Recipe, train
+from mmreason.training.runs import checkpoint
 from mmreason.types import UsageError
 from tests.fakes import rl_runs, tiny_rl
 

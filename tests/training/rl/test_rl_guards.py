@@ -24,10 +24,10 @@ from mmreason.training.rl import (
     Recipe,
     StepReport,
     TrainingStopped,
-    checkpoint,
     train,
 )
 from mmreason.training.rollouts.types import Completion, Problem, SampleFailure
+from mmreason.training.runs import checkpoint
 from mmreason.types import UsageError
 from mmreason.video import VideoError
 from tests.fakes import rl_runs, tiny_rl

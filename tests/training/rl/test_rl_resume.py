@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmreason.training.runs import checkpoint, train
+from mmreason.training.rl import train
+from mmreason.training.runs import checkpoint
 from tests.fakes import rl_runs, tiny_rl
 
 ROOT = Path(__file__).parents[3]

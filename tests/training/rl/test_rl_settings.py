@@ -278,7 +278,7 @@ def test_a_run_says_with_which_versions_it_began(tmp_path: Path, monkeypatch: py
 
     given = rl_runs.recipe("plain", tmp_path, steps=1)
     list(train(given))
-    monkeypatch.setattr(run, "_library_versions", lambda: {"torch": "9.9", "mmreason": "0.0"})
+    monkeypatch.setattr(run, "library_versions", lambda: {"torch": "9.9", "mmreason": "0.0"})
     (report,) = list(train(replace(given, steps=2)))
     assert any("torch is 9.9, the run began with" in line for line in report.warnings)
 

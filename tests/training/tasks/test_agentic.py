@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,7 @@ from mmreason.training.rewards import Combination, Component, Truth, correct
 from mmreason.training.rl import PolicyModel
 from mmreason.training.rollouts.types import Completion, Problem, Role, SampleFailure
 from mmreason.training.tasks.agentic import AgentTask, RolloutModel
+from mmreason.training.tasks.mixture import Mixture
 from mmreason.types import UsageError
 
 NEEDLES = needle_set(7, 180.0, 4)
@@ -146,3 +149,37 @@ def test_rollouts_do_not_depend_on_who_else_plays(nano: PolicyModel) -> None:
 def test_a_player_asked_directly_refuses() -> None:
     with pytest.raises(UsageError, match="in rollouts only"):
         RolloutModel(CLIP).generate(GenerateRequest([]))
+
+
+def test_how_much_is_shown_at_the_start_is_drawn_for_each_problem_and_step() -> None:
+    shown: list[int] = []
+
+    class Quiet:
+        def play(self, question: object, *, budget: object) -> object:
+            return iter(())
+
+    def make(model: object, captions: int) -> Any:
+        shown.append(captions)
+        return Quiet()
+
+    rows = [Problem(id=f"p{i}", question="What?", truth=Truth(answer="red")) for i in range(12)]
+    task = AgentTask(
+        name="drawn",
+        problems=rows,
+        reasoner=make,
+        clip=CLIP,
+        reward=Combination((Component(name="right", reward=correct),)),
+        watch=lambda problem: VIDEO,
+        overview=(2, 4),
+    )
+    codec: Any = None
+    for step in (0, 1, 0):
+        for row in rows:
+            task.at_step(step).episodes(row, codec, 2)
+    # One draw a group; the same again in the same step, another in the next one.
+    assert shown[:12] == shown[24:] != shown[12:24]
+    assert set(shown) == {2, 3, 4}
+    mixed = Mixture(parts=((task, 1),)).at_step(5)
+    assert isinstance(mixed.parts[0][0], AgentTask) and mixed.parts[0][0].step == 5
+    with pytest.raises(UsageError, match="overview must be"):
+        replace(task, overview=(4, 2))

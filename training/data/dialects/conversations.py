@@ -19,6 +19,7 @@ from mmreason.training.data.dialects.rows import (
     check_turns,
     has_value,
     make_sample,
+    read_learnt,
     read_list,
     read_role,
     read_text,
@@ -47,6 +48,10 @@ def _read_conversations(
     row: Mapping[str, Any], context: RowContext, *, needs_placeholders: bool
 ) -> Sample:
     messages = read_turns(read_list(row, "conversations"), TurnTags())
+    system = read_text(row, "system", default="")
+    if system:
+        messages = [SampleMessage(role="system", parts=(system,)), *messages]
+        check_turns(messages)
     root = context.root / read_text(row, "data_path", default="")
     media = read_media(row, SINGULAR, root)
     has_places = any(has_placeholder(message.text) for message in messages)
@@ -54,7 +59,7 @@ def _read_conversations(
         messages = place_media(messages, media)
     else:
         messages = put_first(messages, media)
-    used = {"conversations", "data_path", *SINGULAR}
+    used = {"conversations", "system", "data_path", *SINGULAR}
     return make_sample(row, context, messages, truth_of_target(messages), used=used)
 
 
@@ -98,19 +103,9 @@ def read_turns(values: Sequence[Any], tags: TurnTags) -> list[SampleMessage]:
         if not isinstance(text, str):
             raise BadRow(f"message {number} must have a text, found {describe(text)}")
         role = read_role(value.get(tags.role_field, value.get("role", value.get("from"))), tags)
-        messages.append(SampleMessage(role=role, parts=(text,), is_learnt=_read_learnt(value)))
+        messages.append(SampleMessage(role=role, parts=(text,), is_learnt=read_learnt(value)))
     check_turns(messages)
     return messages
-
-
-def _read_learnt(turn: Mapping[str, Any]) -> bool | None:
-    """Whether the turn's loss counts (ms-swift: `loss`); None where it does not say."""
-    value = turn.get("loss", turn.get("loss_scale"))
-    if value is None:
-        return None
-    if value not in (0, 1):
-        raise BadRow(f"'loss' of a message must be true or false, found {describe(value)}")
-    return bool(value)
 
 
 def truth_of_target(messages: Sequence[SampleMessage]) -> Truth:

@@ -8,6 +8,7 @@ for row in opened.rows():                    # Sample | RowFault
 
 from __future__ import annotations
 
+import itertools
 import os
 import unicodedata
 from collections import Counter
@@ -16,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from mmreason.training.data.dialects.files import RawFile, RawRow, first_rows, open_raw
+from mmreason.training.data.dialects.dataset_info import FILE_NAME, read_dataset_info
+from mmreason.training.data.dialects.files import RawRow, first_rows, open_raw
 from mmreason.training.data.dialects.readers import READERS
 from mmreason.training.data.dialects.recognise import Recognised, recognise_row
-from mmreason.training.data.dialects.row_errors import BadRow
-from mmreason.training.data.dialects.rows import Dialect, RowContext
+from mmreason.training.data.dialects.referring import MakeRows, open_referring
+from mmreason.training.data.dialects.rows import Dialect, RowContext, read_dialect
+from mmreason.training.data.dialects.traps import find_traps
 from mmreason.training.data.sample import RowFault, Sample, SourceLine
 from mmreason.types import UsageError
 from mmreason.video.plain_text import show_line
@@ -29,6 +32,8 @@ ROWS_LOOKED_AT = 200
 """Of a file, until its dialect is told."""
 ROWS_FOR_ROOT = 20
 """With files, by which the folder is told that their paths start from."""
+REFERRING = (Dialect.COCO, Dialect.VIDSTG, Dialect.CHARADES_STA)
+"""Read as whole files, by `referring.py`."""
 MOST_NAMED = 3
 """Faults that an error names."""
 
@@ -54,15 +59,13 @@ class OpenedSamples:
     is read, paths that start from another folder."""
     media_root: Path
     """Folder that relative paths start from."""
-    _raw: RawFile = field(repr=False)
-    _contexts: RowContext = field(repr=False)
+    _make_rows: MakeRows = field(repr=False)
 
     def rows(self) -> Iterator[Sample | RowFault]:
         """Each row as a sample, or why it is none; as often as need be. A row whose id another one
         had before is a fault."""
         row_of_id: dict[str, SourceLine] = {}
-        for raw in self._raw.rows():
-            row = _read_row(raw, self.dialect, self._contexts)
+        for row in self._make_rows(self.media_root):
             if isinstance(row, Sample):
                 # What looks the same is the same: one id may be written in several ways.
                 key = unicodedata.normalize("NFC", row.id)
@@ -93,22 +96,74 @@ def open_samples(
     """A file or folder whose dialect is known, by its content where `dialect` is None. Relative
     paths are meant from `media_root`, else from the file's folder or the one above, whichever has
     the files. Raises UsageError for what is no data set that is known."""
-    path = Path(path)
+    path, asked_for = Path(path), None if dialect is None else read_dialect(dialect)
+    if path.suffix.lower() == ".txt" and path.is_file():
+        referring = open_referring(path, None)
+        if referring is None:
+            raise UsageError(f"{show_line(str(path))}: is text, and no lines of Charades-STA")
+        return _open(path, "lines", *referring, media_root=media_root, asked_for=asked_for)
     raw = open_raw(path)
     rows = first_rows(raw, ROWS_LOOKED_AT)
-    told, reason, notes = _tell_dialect(path, rows, None if dialect is None else Dialect(dialect))
-    contexts = RowContext(source=SourceLine(str(path), 0), root=path.parent)
-    candidates = _roots(path, media_root)
-    root, root_note = _choose_root(rows, told, contexts, candidates)
+    info = read_dataset_info(path)
+    values = [row.value for row in rows if isinstance(row.value, dict)]
+    recognised = [recognise_row(value) for value in values]
+    if asked_for in (None, *REFERRING) and not any(each.dialects for each in recognised):
+        referring = open_referring(path, raw.document) if path.is_file() else None
+        if referring is not None:
+            container = raw.container
+            return _open(path, container, *referring, media_root=media_root, asked_for=asked_for)
+    if asked_for in REFERRING:
+        raise UsageError(f"{show_line(str(path))}: is no file of {asked_for}")
+    notes: list[str] = []
+    if asked_for is not None:
+        told, reason = asked_for, "as it was asked for"
+    elif info is not None:
+        told, reason = Dialect.SHAREGPT, f"{FILE_NAME} beside it has it as {show_line(info.name)!r}"
+    elif not any(each.dialects for each in recognised):
+        raise UsageError(_unknown(path, rows))
+    else:
+        told, reason, notes = _tell_dialect(recognised)
+    packed = len({row.number for row in rows if row.packed_index is not None})
+    if packed:
+        notes.append(f"{packed} of the first rows pack several; each is a sample of its own")
+    notes += find_traps(told, values)
+
+    def make_rows(root: Path) -> Iterator[Sample | RowFault]:
+        for row in raw.rows():
+            context = RowContext(
+                source=SourceLine(str(path), row.number),
+                root=root,
+                packed_index=row.packed_index,
+                tags=None if info is None else info.tags,
+                columns={} if info is None else info.columns,
+            )
+            yield _read_row(row, told, context, is_given=info is not None)
+
+    return _open(path, raw.container, told, reason, make_rows, notes=notes, media_root=media_root)
+
+
+def _open(
+    path: Path,
+    container: str,
+    dialect: Dialect,
+    reason: str,
+    make_rows: MakeRows,
+    *,
+    media_root: str | Path | None,
+    notes: Sequence[str] = (),
+    asked_for: Dialect | None = None,
+) -> OpenedSamples:
+    if asked_for is not None and asked_for is not dialect:
+        raise UsageError(f"{show_line(str(path))}: is {dialect} ({reason}), not {asked_for}")
+    root, root_notes = _choose_root(make_rows, _roots(path, media_root))
     return OpenedSamples(
         path=path,
-        dialect=told,
-        container=raw.container,
+        dialect=dialect,
+        container=container,
         reason=reason,
-        notes=(*notes, *root_note),
+        notes=(*notes, *root_notes),
         media_root=root,
-        _raw=raw,
-        _contexts=RowContext(source=contexts.source, root=root),
+        _make_rows=make_rows,
     )
 
 
@@ -122,47 +177,41 @@ def read_samples(
     """The samples of one or several data sets. Raises UsageError where nothing can be read and,
     unless bad rows are to be skipped, where a row is a fault."""
     files = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    samples: list[Sample] = []
-    faults: list[RowFault] = []
-    for file in files:
-        for row in open_samples(file, dialect, media_root=media_root).rows():
-            (samples if isinstance(row, Sample) else faults).append(row)  # type: ignore[arg-type]
+    rows = [
+        row for file in files for row in open_samples(file, dialect, media_root=media_root).rows()
+    ]
+    samples = tuple(row for row in rows if isinstance(row, Sample))
+    faults = tuple(row for row in rows if isinstance(row, RowFault))
     names = ", ".join(show_line(str(file)) for file in files)
     if faults and (bad_rows == "refuse" or not samples):
         first = "; ".join(str(fault) for fault in faults[:MOST_NAMED])
         more = f"; and {len(faults) - MOST_NAMED:,} more" if len(faults) > MOST_NAMED else ""
         raise UsageError(
-            f"{len(faults):,} of {len(faults) + len(samples):,} rows cannot be used: {first}{more}. "
+            f"{len(faults):,} of {len(rows):,} rows cannot be used: {first}{more}. "
             f"See all with: mmreason data check {names}; --fix CLEAN writes a copy without them"
         )
     if not samples:
         raise UsageError(f"{names}: holds no row")
-    return ReadSamples(tuple(samples), tuple(faults))
+    return ReadSamples(samples, faults)
 
 
-def _read_row(raw: RawRow, dialect: Dialect, file: RowContext) -> Sample | RowFault:
-    source = SourceLine(file.source.file, raw.number)
+def _read_row(
+    raw: RawRow, dialect: Dialect, context: RowContext, *, is_given: bool
+) -> Sample | RowFault:
     if isinstance(raw.value, str):
-        return RowFault(source, raw.value)
-    context = RowContext(
-        source=source,
-        root=file.root,
-        packed_index=raw.packed_index,
-        tags=file.tags,
-        columns=file.columns,
-    )
+        return RowFault(context.source, raw.value)
     recognised = recognise_row(raw.value)
-    if recognised.dialects and dialect not in recognised.dialects:
+    # Where a file beside it says what the fields are called, their names say nothing.
+    if recognised.dialects and dialect not in recognised.dialects and not is_given:
         other = recognised.dialects[0]
         if not _reads_alike(dialect, other):
             reason = f"is a row of {other} ({recognised.reason}) among rows of {dialect}"
-            return RowFault(source, f"{reason}; put each dialect in a file of its own")
+            return RowFault(context.source, f"{reason}; put each dialect in a file of its own")
     try:
         return READERS[dialect](raw.value, context)
-    except BadRow as error:
-        return RowFault(source, show_line(str(error)))
-    except UsageError as error:
-        return RowFault(source, show_line(str(error)))
+    except ValueError as error:
+        # BadRow of readers, UsageError of records that check themselves.
+        return RowFault(context.source, show_line(str(error)))
 
 
 def _reads_alike(dialect: Dialect, other: Dialect) -> bool:
@@ -173,15 +222,8 @@ def _reads_alike(dialect: Dialect, other: Dialect) -> bool:
     return {dialect, other} <= pair or dialect in table
 
 
-def _tell_dialect(
-    path: Path, rows: Sequence[RawRow], asked_for: Dialect | None
-) -> tuple[Dialect, str, list[str]]:
-    recognised = [recognise_row(row.value) for row in rows if isinstance(row.value, dict)]
+def _tell_dialect(recognised: Sequence[Recognised]) -> tuple[Dialect, str, list[str]]:
     counts = Counter(dialect for each in recognised for dialect in each.dialects)
-    if asked_for is not None:
-        return asked_for, "as it was asked for", []
-    if not counts:
-        raise UsageError(_unknown(path, rows))
     most = max(counts.values())
     # Of those that fit equally many rows the one that most rows name first.
     first_counts = Counter(each.dialects[0] for each in recognised if each.dialects)
@@ -193,7 +235,7 @@ def _tell_dialect(
     reason = Counter(each.reason for each in fitting).most_common(1)[0][0]
     others = [each for each in recognised if best not in each.dialects]
     notes = _mixed_notes(best, len(fitting), others)
-    return best, f"{len(fitting)} of {len(rows)} rows have {reason}", notes
+    return best, f"{len(fitting)} of {len(recognised)} rows have {reason}", notes
 
 
 def _mixed_notes(best: Dialect, fitting: int, others: Sequence[Recognised]) -> list[str]:
@@ -220,43 +262,37 @@ def _unknown(path: Path, rows: Sequence[RawRow]) -> str:
 
 def _roots(path: Path, media_root: str | Path | None) -> list[tuple[str, Path]]:
     """Folders that paths may start from, the likeliest first, and what they are called."""
-    folder = path.resolve().parent if not path.is_dir() else path.resolve()
+    # A link stays one: who links to a file elsewhere may keep its videos here.
+    folder = path.absolute() if path.is_dir() else path.absolute().parent
     roots = [("the file's folder", folder), ("the folder above the file's", folder.parent)]
+    if path.is_symlink() and path.is_file():
+        roots.append(("the folder of the file that is linked to", path.resolve().parent))
     if media_root is not None:
         roots.insert(0, ("the media root", Path(media_root)))
     return roots
 
 
 def _choose_root(
-    rows: Sequence[RawRow],
-    dialect: Dialect,
-    file: RowContext,
-    candidates: Sequence[tuple[str, Path]],
+    make_rows: MakeRows, candidates: Sequence[tuple[str, Path]]
 ) -> tuple[Path, list[str]]:
     """The folder under which most of the first files are; the first one where none has more."""
-    counts = [_count_files(rows, dialect, file, root) for _, root in candidates]
+    counts = [_count_files(make_rows(root)) for _, root in candidates]
     best = counts.index(max(counts))
     name, root = candidates[best]
     if best == 0:
         return root, []
-    expected = candidates[0][0]
     note = (
         f"paths start from {name} ({show_line(str(root))}): {counts[best]} of the first files are "
-        f"there, {counts[0]} from {expected}"
+        f"there, {counts[0]} from {candidates[0][0]}"
     )
     return root, [note]
 
 
-def _count_files(rows: Sequence[RawRow], dialect: Dialect, file: RowContext, root: Path) -> int:
-    count = rows_with_files = 0
-    for raw in rows:
-        sample = _read_row(raw, dialect, RowContext(source=file.source, root=root))
-        if isinstance(sample, Sample) and sample.media:
-            rows_with_files += 1
-            count += sum(_is_file(medium.path) for medium in sample.media)
-        if rows_with_files == ROWS_FOR_ROOT:
-            break
-    return count
+def _count_files(rows: Iterator[Sample | RowFault]) -> int:
+    """How many files of the first rows exist."""
+    samples = (row for row in itertools.islice(rows, ROWS_LOOKED_AT) if isinstance(row, Sample))
+    with_files = itertools.islice((s for s in samples if s.media), ROWS_FOR_ROOT)
+    return sum(_is_file(medium.path) for sample in with_files for medium in sample.media)
 
 
 def _is_file(path: str) -> bool:

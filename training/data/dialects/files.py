@@ -1,4 +1,4 @@
-"""The raw rows of a file, whatever it is: JSON, JSON lines, Parquet, CSV, TSV, a folder of `datasets`.
+"""The raw rows of a file: JSON, JSON lines, Parquet, CSV, TSV, or a folder of `datasets`.
 
 All is read within limits. A row that cannot be read is told with its number, and costs no other.
 """
@@ -29,6 +29,8 @@ MOST_TABLE_ROWS = 10_000_000
 """Of a Parquet file or a folder of `datasets`."""
 MOST_BATCH_BYTES = 512_000_000
 """Of the rows of a table that are in memory at a time, unpacked."""
+MOST_COLUMN_BYTES = 2_000_000_000
+"""Of one column of a group of rows in Parquet, unpacked."""
 MOST_COLUMNS = 1_000
 """Of a table."""
 BATCH_ROWS = 64
@@ -91,7 +93,7 @@ def open_raw(path: Path) -> RawFile:
 
 
 def read_lines(path: Path) -> Iterator[RawRow]:
-    """Each line that is not blank. Lines that hold a list are packed rows."""
+    """Each line that is not blank."""
     for line in read_json_lines(
         path, dict, most_line_bytes=MOST_LINE_BYTES, refuse_half_pairs=True
     ):
@@ -122,7 +124,8 @@ def read_table(path: Path, delimiter: str) -> Iterator[RawRow]:
     """The rows of CSV or TSV with a header; empty cells are no fields. The number is the line's on
     which the row ends."""
     with path.open("rb") as file:
-        text = io.TextIOWrapper(_Bounded(file, path), encoding="utf-8-sig", newline="")
+        bounded = io.BufferedReader(_Bounded(file, path))
+        text = io.TextIOWrapper(bounded, encoding="utf-8-sig", newline="")
         csv.field_size_limit(MOST_LINE_BYTES)
         reader = csv.reader(text, delimiter=delimiter, strict=True)
         header: list[str] | None = None
@@ -163,7 +166,7 @@ def _row_of_cells(header: list[str], cells: list[str]) -> dict[str, Any] | str:
 
 
 class _Bounded(io.RawIOBase):
-    """Bytes of a file in which no line is longer than the limit: the reader of tables would hold all
+    """Bytes of a file in which no line is longer than the limit: a reader of tables would hold all
     of it."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
@@ -194,12 +197,12 @@ def read_parquet(path: Path) -> Iterator[RawRow]:
 
     try:
         with parquet.ParquetFile(path) as file:
-            _check_parquet(file, path)
+            batch_rows = _batch_rows(file, path)
             number = 0
-            for batch in file.iter_batches(batch_size=BATCH_ROWS):
+            for batch in file.iter_batches(batch_size=batch_rows):
                 if batch.nbytes > MOST_BATCH_BYTES:
                     raise UsageError(
-                        f"{show_line(str(path))}: {BATCH_ROWS} rows after row {number} unpack to "
+                        f"{show_line(str(path))}: {batch_rows} rows after row {number} unpack to "
                         f"{batch.nbytes:,} bytes, the limit is {MOST_BATCH_BYTES:,}"
                     )
                 for value in batch.to_pylist():
@@ -214,8 +217,9 @@ def read_parquet(path: Path) -> Iterator[RawRow]:
         ) from error
 
 
-def _check_parquet(file: Any, path: Path) -> None:
-    """Refuse by the file's own figures, before anything is unpacked."""
+def _batch_rows(file: Any, path: Path) -> int:
+    """How many rows are unpacked at a time, by the file's own figures. Raises UsageError where it
+    has too many rows or columns, or a column that unpacks to more than all rows may."""
     metadata = file.metadata
     if metadata.num_rows > MOST_TABLE_ROWS:
         raise UsageError(
@@ -227,6 +231,21 @@ def _check_parquet(file: Any, path: Path) -> None:
             f"{show_line(str(path))}: has {metadata.num_columns:,} columns, the limit is "
             f"{MOST_COLUMNS:,}"
         )
+    # A value that stands once in a dictionary may stand in each row of the batch.
+    most = max(
+        (
+            metadata.row_group(group).column(column).total_uncompressed_size
+            for group in range(metadata.num_row_groups)
+            for column in range(metadata.num_columns)
+        ),
+        default=0,
+    )
+    if most > MOST_COLUMN_BYTES:
+        raise UsageError(
+            f"{show_line(str(path))}: a column unpacks to {most:,} bytes, the limit is "
+            f"{MOST_COLUMN_BYTES:,}"
+        )
+    return max(1, min(BATCH_ROWS, MOST_BATCH_BYTES // max(1, most)))
 
 
 def _import_parquet(path: Path) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmreason.training.data.dialects.embedded import keep_base64, keep_bytes
 from mmreason.training.data.dialects.own_key import read_rate_hz, read_span
 from mmreason.training.data.dialects.row_errors import BadRow, describe
 from mmreason.training.data.sample import MediaKind, MediaRef, resolve_path
@@ -42,9 +43,11 @@ def read_medium(value: Any, kind: str, root: Path, name: str) -> MediaRef:
     if isinstance(value, Mapping):
         span, rate_hz = _span_of(value), value.get("sample_fps", value.get("fps"))
         inner = next((value[key] for key in _PATH_FIELDS if value.get(key)), None)
+        if isinstance(value.get("bytes"), bytes):
+            # The name beside them is that of a file on the machine that wrote the row.
+            inner = keep_bytes(value["bytes"], name)
         if inner is None:
-            what = "holds the bytes of a file" if value.get("bytes") else "names no file"
-            raise BadRow(f"{name!r} {what}; expected a path")
+            raise BadRow(f"{name!r} names no file; expected a path")
         if isinstance(inner, list):
             return _frames(inner, root, name, None if rate_hz is None else read_rate_hz(rate_hz))
         value = inner
@@ -76,7 +79,7 @@ def _read_path(value: Any, root: Path, name: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise BadRow(f"{name!r} must name a file, found {describe(value)}")
     if value.startswith("data:"):
-        raise BadRow(f"{name!r} holds a file as base64; expected a path")
+        return keep_base64(value, name)
     if len(value) > MOST_PATH_LETTERS or "\0" in value:
         what = "holds a null character" if "\0" in value else f"has {len(value):,} letters"
         raise BadRow(f"{name!r} names no file: it {what}")

@@ -22,7 +22,7 @@ from mmreason.video.json_input import JsonInputError, parse_json
 from mmreason.video.types import Span
 
 OWN_KEY = "mmreason"
-_FIELDS = ("id", "channel", "transcript", "truth", "media", "learnt", "columns")
+_FIELDS = ("id", "channel", "transcript", "truth", "media", "target", "learnt", "columns")
 
 
 def apply_own_key(sample: Sample, value: Any) -> Sample:
@@ -33,6 +33,8 @@ def apply_own_key(sample: Sample, value: Any) -> Sample:
     messages = sample.messages
     if "media" in fields:
         messages = _with_media(messages, fields["media"])
+    if "target" in fields:
+        messages = _with_target(messages, _read_text(fields, "target", ""))
     if "learnt" in fields:
         messages = _with_learnt(messages, fields["learnt"])
     columns = fields.get("columns", sample.columns)
@@ -69,6 +71,10 @@ def make_own_key(sample: Sample, plain: Sample) -> dict[str, Any]:
         media = [_media_fields(*pair) for pair in zip(sample.media, plain.media, strict=True)]
         if any(media):
             fields["media"] = media
+    if sample.target != plain.target and not sample.messages[-1].media:
+        # "" says that nothing is answered, where the dialect's own answer would stand.
+        fields["target"] = sample.target
+        plain = replace(plain, messages=_with_target(plain.messages, sample.target))
     learnt = [message.is_learnt for message in sample.messages]
     if learnt != [message.is_learnt for message in plain.messages]:
         fields["learnt"] = learnt
@@ -159,6 +165,15 @@ def read_rate_hz(value: Any) -> float:
 def _is_number(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and -1e300 <= value <= 1e300
+
+
+def _with_target(messages: Sequence[SampleMessage], text: str) -> tuple[SampleMessage, ...]:
+    """The messages with `text` as the assistant's last answer; none where it is empty."""
+    asked = messages[:-1] if messages[-1].role == "assistant" else messages
+    if not asked:
+        raise BadRow(f"{OWN_KEY}: 'target' needs a message before it")
+    answer = (SampleMessage(role="assistant", parts=(text,)),) if text else ()
+    return (*asked, *answer)
 
 
 def _with_learnt(messages: Sequence[SampleMessage], values: Any) -> tuple[SampleMessage, ...]:

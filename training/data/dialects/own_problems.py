@@ -15,8 +15,8 @@ from typing import Any
 from mmreason.training.data.dialects.own_key import OWN_KEY, apply_own_key
 from mmreason.training.data.dialects.row_errors import BadRow
 from mmreason.training.data.dialects.rows import TRANSCRIPT_FIELD, RowContext, read_text
-from mmreason.training.data.export import IMAGES, ground_truth, question_text
 from mmreason.training.data.problem_file import from_row, to_row
+from mmreason.training.data.question_text import ground_truth, question_text
 from mmreason.training.data.sample import (
     MediaKind,
     MediaRef,
@@ -26,20 +26,20 @@ from mmreason.training.data.sample import (
 )
 from mmreason.training.rewards import Truth
 from mmreason.training.rollouts.types import Problem
-from mmreason.types import UsageError
+
+IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""Endings of paths that are images."""
 
 
 def read_problem(row: Mapping[str, Any], context: RowContext) -> Sample:
     """A problem. Raises BadRow."""
-    problem_row = {
-        name: value
-        for name, value in row.items()
-        if name not in (OWN_KEY, TRANSCRIPT_FIELD) and value is not None
-    }
+    problem_row = {name: value for name, value in row.items() if value is not None}
     try:
         problem = from_row(problem_row)
-    except UsageError as error:
+    except ValueError as error:
         raise BadRow(str(error)) from error
+    if problem.truth.answer is not None and not problem.truth.answer.strip():
+        raise BadRow("the answer is empty")
     media: tuple[MediaRef, ...] = ()
     if problem.video is not None:
         path = resolve_path(problem.video, context.root)
@@ -60,19 +60,24 @@ def read_problem(row: Mapping[str, Any], context: RowContext) -> Sample:
 
 def write_problem(sample: Sample) -> dict[str, Any]:
     """The row of a problem. Raises BadRow for a conversation of several turns or files."""
-    media, question, _ = single_turn(sample)
+    media, shown, target = single_turn(sample)
     if len(media) > 1:
         raise BadRow(f"shows {len(media)} files, and a problem has one")
-    if media and (media[0].kind, media[0].kind) != (kind_of_path(media[0].path),) * 2:
+    if media and media[0].kind is not kind_of_path(media[0].path):
         raise BadRow(f"shows {media[0].kind}, and a problem has one video or image")
-    truth = sample.truth
-    if question_text(Problem(id="-", question=truth.question or "-", truth=truth)) != question:
-        # The question as it is shown: options that stand in it are not shown twice.
-        truth = replace(truth, question=question, options=(), choice=None)
+    truth = replace(sample.truth, columns=dict(sample.columns))
+    below = question_text(Problem(id="-", question="", truth=truth))
+    if truth.options and shown.endswith(below) and len(shown) > len(below):
+        question = shown[: -len(below)]
+    else:
+        # Options that stand in the question in another form are not shown twice.
+        question, truth = shown, replace(truth, options=(), choice=None)
+    if target and not answer_text(truth):
+        truth = replace(truth, answer=target, answers=())
     problem = Problem(
         id=sample.id,
-        question=truth.question,
-        truth=replace(truth, columns=dict(sample.columns)),
+        question=question,
+        truth=truth,
         kind=sample.channel,
         video=media[0].path if media else None,
         span=media[0].span if media else None,

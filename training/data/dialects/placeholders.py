@@ -30,8 +30,8 @@ def has_placeholder(text: str) -> bool:
 
 
 def place_media(messages: Sequence[SampleMessage], media: MediaByName) -> tuple[SampleMessage, ...]:
-    """The messages with their files in the places of the placeholders. Raises BadRow where there are
-    more of the one than of the other.
+    """The messages with their files in the places of the placeholders. Raises BadRow where there
+    are more of the one than of the other.
 
     Example:
         >>> clip = MediaRef(kind=MediaKind.VIDEO, paths=("a.mp4",))

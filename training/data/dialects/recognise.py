@@ -12,13 +12,18 @@ from typing import Any
 
 from mmreason.training.data.dialects.placeholders import has_placeholder
 from mmreason.training.data.dialects.rows import Dialect
-from mmreason.training.data.dialects.table_columns import ANSWERS, QUESTIONS, find_column
+from mmreason.training.data.dialects.table_columns import (
+    ANSWERS,
+    ANY_FILE,
+    FILES,
+    QUESTIONS,
+    find_column,
+)
 from mmreason.training.data.problem_file import FIELDS
 
 _PLURAL = ("videos", "images", "audios")
 _SINGULAR = ("video", "image", "audio")
 _OWN_ONLY = ("kind", "choice", "number", "spans", "duration_s", "frame", "marks", "tube", "span")
-_ROW_MARKS = ("mmreason", "transcript")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,8 @@ class Recognised:
     """The dialects that a row fits, the likeliest first, and what says so.
 
     Example:
-        >>> recognise_row({"video": "a.mp4", "conversations": []}).dialects[0].value
-        'llava'
+        >>> recognise_row({"videos": ["a.mp4"], "conversations": []}).dialects[0].value
+        'sharegpt'
     """
 
     dialects: tuple[Dialect, ...]
@@ -51,13 +56,15 @@ def recognise_row(row: Mapping[str, Any]) -> Recognised:
         return _fits("'prompt'", Dialect.TRL)
     if "problem" in fields:
         return _of_problem(row, fields)
-    if "question" in fields and "id" in fields and fields <= {*FIELDS, *_ROW_MARKS}:
+    if "question" in fields and "id" in fields and fields <= {*FIELDS}:
         others = () if fields & {*_OWN_ONLY, "columns"} else (Dialect.TABLE,)
         return _fits("'id' and 'question'", Dialect.PROBLEMS, *others)
     if "question" in fields and "id" in fields and fields & {*_OWN_ONLY}:
         return _fits("'id' and 'question'", Dialect.PROBLEMS)
     if find_column(row, QUESTIONS) and find_column(row, ANSWERS):
         return _fits("columns of questions and answers", Dialect.TABLE)
+    if find_column(row, (*FILES, *ANY_FILE)) and find_column(row, ANSWERS):
+        return _fits("columns of files and texts", Dialect.TABLE)
     return Recognised((), "")
 
 

@@ -1,7 +1,8 @@
-"""What all dialects share: their names, why a row is none, and the fields that many of them have."""
+"""What all dialects share: their names, and the fields that many of them have."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -13,6 +14,8 @@ from mmreason.training.data.dialects.own_key import OWN_KEY, apply_own_key
 from mmreason.training.data.dialects.row_errors import BadRow, describe
 from mmreason.training.data.sample import Sample, SampleMessage, SourceLine
 from mmreason.training.rewards import Truth
+from mmreason.types import UsageError
+from mmreason.video.plain_text import show_line
 
 MOST_ID_LETTERS = 1_000
 """Of the id of a row."""
@@ -49,6 +52,13 @@ class Dialect(StrEnum):
     CHARADES_STA = "charades-sta"
     TABLE = "table"
     """Columns with common names: CSV, TSV, and folders of Hugging Face `datasets`."""
+
+
+def read_dialect(name: str) -> Dialect:
+    """A dialect by its name. Raises UsageError for one that is not known."""
+    if name not in list(Dialect):
+        raise UsageError(f"unknown dialect {show_line(name)[:40]!r}; known: {', '.join(Dialect)}")
+    return Dialect(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +116,16 @@ def make_sample(
     """A sample with its id, channel and transcript; fields that are not `used` are free columns.
     Raises BadRow."""
     id_field = next((name for name in ID_FIELDS if has_value(row, name)), None)
-    channel_field = next((name for name in CHANNEL_FIELDS if has_value(row, name)), None)
-    known = {*used, id_field, channel_field, TRANSCRIPT_FIELD, OWN_KEY}
+    # What is no text under such a name is something else, and a free column.
+    texts = {name for name in (*CHANNEL_FIELDS, TRANSCRIPT_FIELD) if isinstance(row.get(name), str)}
+    channel_field = next((name for name in CHANNEL_FIELDS if name in texts and row[name]), None)
+    known = {*used, id_field, channel_field, OWN_KEY, *({TRANSCRIPT_FIELD} & texts)}
     # A null says nothing: tables and Parquet have one wherever a row lacks a column.
-    columns = {name: v for name, v in row.items() if name not in known and v is not None}
+    columns = {
+        name: to_json_value(v, name)
+        for name, v in row.items()
+        if name not in known and v is not None
+    }
     if not any(message.text.strip() or message.media for message in messages):
         raise BadRow("says nothing: no message has a text or a file")
     sample = Sample(
@@ -117,7 +133,7 @@ def make_sample(
         messages=tuple(messages),
         truth=replace(truth, columns=columns),
         rejected=tuple(rejected),
-        transcript=read_text(row, TRANSCRIPT_FIELD, default=""),
+        transcript=row[TRANSCRIPT_FIELD] if TRANSCRIPT_FIELD in texts else "",
         channel=channel or ("" if channel_field is None else read_text(row, channel_field)),
         columns=columns,
         source=context.source,
@@ -130,9 +146,30 @@ def has_value(row: Mapping[str, Any], name: str) -> bool:
     return row.get(name) is not None and row[name] not in ("", [], {})
 
 
+def to_json_value(value: Any, name: str) -> Any:
+    """A value of a table as JSON types: dates and decimals as text. Raises BadRow for numbers that
+    are not finite, and for bytes."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise BadRow(f"{name!r} holds {value}, expected a finite number")
+        return value
+    if isinstance(value, dict):
+        return {str(key): to_json_value(item, name) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json_value(item, name) for item in value]
+    if isinstance(value, bytes):
+        raise BadRow(f"{name!r} holds {len(value):,} bytes, which no column of ours can")
+    return str(value)
+
+
 def read_id(row: Mapping[str, Any], name: str) -> str:
     """An id: a text or a whole number. Raises BadRow."""
     value = row[name]
+    if isinstance(value, float) and value.is_integer():
+        # Tables with a gap in the column keep whole numbers so.
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadRow(f"{name!r} must be a text or a whole number, found {describe(value)}")
     text = str(value)
@@ -195,6 +232,20 @@ def read_role(value: Any, tags: TurnTags | None = None) -> Role:
         names = ", ".join(dict.fromkeys(_ROLES))
         raise BadRow(f"a speaker must be one of {names}; found {describe(value)}")
     return _ROLES[value]
+
+
+def read_learnt(turn: Mapping[str, Any]) -> bool | None:
+    """Whether the loss of a turn counts (ms-swift: `loss`, OpenAI: `weight`); None where it does
+    not say. Raises BadRow."""
+    value = next((turn[name] for name in _LOSS_FIELDS if turn.get(name) is not None), None)
+    if value is None:
+        return None
+    if value not in (0, 1):
+        raise BadRow(f"the loss of a message must be true or false, found {describe(value)}")
+    return bool(value)
+
+
+_LOSS_FIELDS = ("loss", "loss_scale", "weight")
 
 
 def check_turns(messages: Sequence[SampleMessage]) -> None:

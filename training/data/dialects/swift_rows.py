@@ -42,6 +42,7 @@ from mmreason.training.data.sample import Sample, SampleMessage
 from mmreason.training.rewards import Frame, Truth
 
 _PLACE = re.compile("<(ref-object|bbox)>")
+_BOX_PLACE = re.compile("<bbox>")
 _TAGS = TurnTags("role", "content", "user", "assistant")
 _PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _MOST_PIXELS = 1e6
@@ -68,7 +69,8 @@ def read_swift(row: Mapping[str, Any], context: RowContext) -> Sample:
     rejected = _read_rejected(row, filled)
     truth, answer_used = _read_answer(row, filled)
     if objects is not None:
-        truth = replace(truth, **objects)
+        # The boxes are the truth, not the numbers that they are written in.
+        truth = replace(truth, answer=None, number=None, **objects)
     # A row for rewards ends with the question: its solution is what the assistant would say.
     if answer_used is not None and filled[-1].role != "assistant":
         filled = (*filled, SampleMessage(role="assistant", parts=(answer_used,)))
@@ -149,7 +151,9 @@ def _fill_objects(
         )
         for message in messages
     )
-    return _truth_of_shapes(shapes), filled
+    answered = len(_BOX_PLACE.findall(messages[-1].text)) if shapes else 0
+    is_answer = messages[-1].role == "assistant" and answered == len(shapes) > 0
+    return (_truth_of_shapes(shapes) if is_answer else None), filled
 
 
 def _check_places(messages: Sequence[SampleMessage], refs: int, boxes: int) -> None:

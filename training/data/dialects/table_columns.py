@@ -66,7 +66,13 @@ def read_table_row(row: Mapping[str, Any], context: RowContext) -> Sample:
         )
     used = [name for name in (question_column, answer_column) if name]
     # Pictures with captions have no question: the answer is what is learnt.
-    question = "" if question_column is None else read_text(row, question_column)
+    question = "" if question_column is None else _to_text(row, question_column)
+    if question_column is not None and question_column.casefold() == "instruction":
+        # Alpaca's rows have their instruction in two parts.
+        input_column = find_column(row, ("input",))
+        if input_column is not None:
+            question = f"{question}\n{_to_text(row, input_column)}"
+            used.append(input_column)
     options, option_columns = _read_options(row)
     span, span_columns = _read_span(row)
     media, file_columns = _read_files(row, context, span)
@@ -82,6 +88,13 @@ def read_table_row(row: Mapping[str, Any], context: RowContext) -> Sample:
     else:
         messages = messages_of(text, answer_text(truth), files, system)
     return make_sample(row, context, messages, truth, used={*used, system_column or SYSTEM})
+
+
+def _to_text(row: Mapping[str, Any], name: str) -> str:
+    """A text, or a number as one."""
+    value = row[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_number else read_text(row, name)
 
 
 def with_options(question: str, truth: Truth) -> str:

@@ -92,6 +92,10 @@ def _finish(
     placed = place_row_media(messages, row, context)
     used = {*used, *PLURAL, *SINGULAR}
     truth = truth_of_target(placed)
+    if has_value(row, "solution"):
+        # What rewards read stands above the answer that is learnt.
+        truth = read_truth(truth.question, _text_of(row, "solution"))
+        used.add("solution")
     return make_sample(row, context, placed, truth, used=used, rejected=rejected or ())
 
 

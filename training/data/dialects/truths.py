@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -30,15 +31,25 @@ def read_truth(question: str, answer: Any, options: Sequence[Any] | None = None)
         (('red', 'blue'), 1)
     """
     texts = _read_options(options)
+    if texts and type(answer) is int and str(answer) not in texts:
+        # A whole number, where options are, is the place of one: so are classes of `datasets`.
+        if not 0 <= answer < len(texts):
+            raise BadRow(f"the answer {answer} is no place, from 0, of {len(texts)} options")
+        return Truth(question=question, options=texts, choice=answer)
     answers = [strip_tags(str(value)) for value in _as_list(answer)]
     answers = list(dict.fromkeys(text for text in answers if text))
+    if answer is not None and not answers:
+        raise BadRow("the answer is empty")
     lettered = texts or options_in(question)
     if lettered and len(answers) == 1:
         choice = find_choice(answers[0], lettered)
         if choice is not None:
             return Truth(question=question, options=lettered, choice=choice)
         if texts:
-            raise BadRow(f"the answer {answers[0][:40]!r} is none of the {len(texts)} options")
+            raise BadRow(
+                f"the answer {answers[0][:40]!r} is none of the {len(texts)} options; expected a "
+                "letter, or the text of one"
+            )
     return Truth(
         question=question,
         options=texts,
@@ -113,6 +124,8 @@ def _as_list(answer: Any) -> list[Any]:
         raise BadRow(
             f"an answer must be a text, a number or a list of them, found {describe(answer)}"
         )
+    if any(isinstance(value, float) and not math.isfinite(value) for value in values):
+        raise BadRow(f"an answer must be a finite number, found {values}")
     return values
 
 

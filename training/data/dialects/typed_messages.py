@@ -1,5 +1,5 @@
-"""Messages whose content may be a list of typed parts, as OpenAI and Hugging Face take them; and the
-steps of plays that `mmreason data navigation` writes.
+"""Messages whose content may be a list of typed parts, as OpenAI and Hugging Face take them; and
+the steps of plays that `mmreason data navigation` writes.
 
     {"messages": [{"role": "user", "content": [
         {"type": "video", "video": "a.mp4"}, {"type": "text", "text": "Why?"}]}, ...]}
@@ -25,6 +25,7 @@ from mmreason.training.data.dialects.rows import (
     RowContext,
     check_turns,
     make_sample,
+    read_learnt,
     read_list,
     read_role,
     read_text,
@@ -105,7 +106,8 @@ def read_message_list(values: Sequence[Any], context: RowContext) -> list[Sample
         if not isinstance(value, dict):
             raise BadRow(f"message {number} must be an object, found {describe(value)}")
         parts = _read_content(value.get("content"), context, number)
-        messages.append(SampleMessage(role=read_role(value.get("role")), parts=parts))
+        role = read_role(value.get("role"))
+        messages.append(SampleMessage(role=role, parts=parts, is_learnt=read_learnt(value)))
     return messages
 
 

@@ -22,7 +22,7 @@ from mmreason.training.data.dialects.own_problems import write_problem
 from mmreason.training.data.dialects.readers import READERS
 from mmreason.training.data.dialects.recognise import recognise_row
 from mmreason.training.data.dialects.row_errors import BadRow
-from mmreason.training.data.dialects.rows import Dialect, RowContext
+from mmreason.training.data.dialects.rows import Dialect, RowContext, read_dialect
 from mmreason.training.data.sample import MediaKind, MediaRef, RowFault, Sample, SampleMessage
 from mmreason.types import UsageError
 from mmreason.video.files import write_atomic
@@ -45,8 +45,8 @@ ENDINGS: Mapping[Dialect, tuple[str, ...]] = {
     Dialect.ONETHINKER: (_JSON, _LINES, _PARQUET),
     Dialect.TRL: (_LINES, _PARQUET),
 }
-"""The dialects that are written, and the endings of files that their programs read; the first is the
-usual one."""
+"""The dialects that are written, and the endings of files that their programs read; the first is
+the usual one."""
 _WITH_OBJECT = (Dialect.PROBLEMS, Dialect.LLAVA, Dialect.TWO_U1)
 """Their programs parse JSON row by row; all others load tables, in which a column has one type, so
 that our own key is a text there."""
@@ -78,7 +78,7 @@ def write_samples(
     """Write samples in a dialect. Atomic. Each row is read back before it is written: what does not
     come out equal is a fault. Raises UsageError for an ending that the program would not read, and
     where nothing can be written."""
-    path, dialect = Path(path), Dialect(dialect)
+    path, dialect = Path(path), read_dialect(dialect)
     if paths not in ("relative", "absolute"):
         raise UsageError(f"paths must be 'relative' or 'absolute', got {paths!r}")
     if dialect not in ENDINGS:
@@ -132,12 +132,18 @@ def _write_row(
 ) -> dict[str, Any]:
     """A row that reads back to the sample. Raises BadRow where none does."""
     row = to_row(sample)
-    if path.suffix != _PARQUET and dialect is not Dialect.PROBLEMS:
-        # Free columns stay columns, where none of the dialect's own has the name.
-        row = {name: v for name, v in sample.columns.items() if name not in row} | row
-    if dialect not in recognise_row(row).dialects:
-        # A free column looks like a field of another dialect: it goes under our key.
-        row = to_row(sample)
+    free = {name: value for name, value in sample.columns.items() if name not in row}
+    if free and path.suffix != _PARQUET and dialect is not Dialect.PROBLEMS:
+        # Free columns stay columns, unless one looks like a field of a dialect.
+        try:
+            return _complete(free | row, sample, dialect)
+        except BadRow:
+            pass
+    return _complete(row, sample, dialect)
+
+
+def _complete(row: dict[str, Any], sample: Sample, dialect: Dialect) -> dict[str, Any]:
+    """The row with our own key, where it does not read back to the sample without."""
     plain = _read_back(row, dialect, sample)
     own = make_own_key(sample, plain)
     if own:
@@ -147,7 +153,6 @@ def _write_row(
         raise BadRow(f"cannot hold {_difference(sample, plain)}")
     if dialect not in recognise_row(row).dialects:
         raise BadRow("would be read as a row of another dialect")
-    _to_text(row)
     return row
 
 
@@ -179,8 +184,9 @@ def _difference(sample: Sample, plain: Sample) -> str:
 
 
 def _with_paths(sample: Sample, path: Path, paths: Paths) -> Sample:
-    """The sample with its files named as asked for."""
-    return replace(sample, messages=_map_paths(sample.messages, path, paths))
+    """The sample with its files named as asked for, and with what rows hold of its truth."""
+    truth = replace(sample.truth, columns=sample.columns, tree=None)
+    return replace(sample, messages=_map_paths(sample.messages, path, paths), truth=truth)
 
 
 def _map_paths(
@@ -252,7 +258,15 @@ def _to_parquet(rows: Sequence[dict[str, Any]]) -> bytes:
     # others are in every row.
     names = list(dict.fromkeys(name for row in rows for name in row))
     filled = [name for name in names if any(row.get(name) not in (None, [], "") for row in rows)]
-    table = pyarrow.Table.from_pylist([{name: row.get(name) for name in filled} for row in rows])
     file = io.BytesIO()
-    parquet.write_table(table, file)
+    try:
+        table = pyarrow.Table.from_pylist(
+            [{name: row.get(name) for name in filled} for row in rows]
+        )
+        parquet.write_table(table, file)
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(
+            f"the rows do not fit into one table of Parquet ({reason:.200})"
+        ) from error
     return file.getvalue()

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmreason.training.data.dialects.own_problems import answer_text, single_turn
+from mmreason.training.data.dialects.own_problems import single_turn
 from mmreason.training.data.dialects.placeholders import name_of, write_placeholders
 from mmreason.training.data.dialects.problem_rows import MULTIPLE_CHOICE, options_shown
 from mmreason.training.data.dialects.row_errors import BadRow
 from mmreason.training.data.problem_file import LETTERS
+from mmreason.training.data.question_text import ground_truth
 from mmreason.training.data.sample import MediaKind, MediaRef, Sample, SampleMessage
 
 _SPEAKERS = {"user": "human", "assistant": "gpt", "system": "system"}
@@ -81,7 +82,11 @@ def write_messages(sample: Sample) -> dict[str, Any]:
     """Messages of OpenAI and Hugging Face, with typed parts."""
     _refuse_pair(sample)
     messages = [
-        {"role": message.role, "content": [_typed_part(item) for item in message.parts]}
+        {
+            "role": message.role,
+            "content": [_typed_part(item) for item in message.parts],
+            **({} if message.is_learnt is None else {"weight": int(message.is_learnt)}),
+        }
         for message in sample.messages
     ]
     return {"id": sample.id, "messages": messages}
@@ -106,6 +111,9 @@ def write_video_r1(sample: Sample) -> dict[str, Any]:
     else:
         kind = "free-form" if sample.truth.number is None else "numerical"
     process, solution = _split_process(target)
+    if solution and "<answer>" not in solution:
+        # Its rewards read tags alone.
+        solution = f"<answer>{ground_truth(sample.truth) or solution}</answer>"
     row = {
         "problem_id": sample.id,
         "problem": problem,
@@ -148,7 +156,7 @@ def write_easyr1(sample: Sample) -> dict[str, Any]:
     if len(kinds) > 1:
         raise BadRow("shows images and videos, and EasyR1 reads one of them")
     problem, files = write_placeholders(sample.messages[0])
-    row = {"problem": problem, "answer": target, "id": sample.id}
+    row = {"problem": problem, "answer": ground_truth(sample.truth) or target, "id": sample.id}
     row |= _plural(files)
     return row | ({"data_source": sample.channel} if sample.channel else {})
 
@@ -176,7 +184,6 @@ def write_onethinker(sample: Sample) -> dict[str, Any]:
 def write_verl(sample: Sample) -> dict[str, Any]:
     """verl: `prompt` as messages with placeholders, and the answer under `reward_model`."""
     _refuse_pair(sample)
-    answered = sample.messages[-1].role == "assistant"
     turns, media = _write_turns(sample.prompt)
     videos, images = [], []
     for medium in media:
@@ -199,7 +206,10 @@ def write_verl(sample: Sample) -> dict[str, Any]:
         "images": images,
         "videos": videos,
         "ability": "video",
-        "reward_model": {"style": "rule", "ground_truth": sample.target if answered else ""},
+        "reward_model": {
+            "style": "rule",
+            "ground_truth": ground_truth(sample.truth) or sample.target,
+        },
         "extra_info": {"id": sample.id},
     }
 
@@ -224,7 +234,7 @@ def write_trl(sample: Sample, *, typed: bool) -> dict[str, Any]:
         row["video"] = videos[0].path
     if images:
         row["images"] = [medium.path for medium in images]
-    solution = answer_text(sample.truth)
+    solution = ground_truth(sample.truth)
     return row | ({"solution": solution} if solution else {})
 
 

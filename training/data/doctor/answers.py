@@ -53,6 +53,7 @@ def kind_of_truth(sample: Sample) -> str:
 
     Example:
         >>> from mmreason.training.data.sample import SampleMessage
+        >>> from mmreason.training.rewards import Truth
         >>> asked = SampleMessage(role="user", parts=("How many?",))
         >>> kind_of_truth(Sample(id="1", messages=(asked,), truth=Truth(number=3)))
         'number'

@@ -63,7 +63,9 @@ def group_copies(media: Mapping[str, MediaFacts]) -> FileGroups:
     groups = FileGroups(list(media))
     first_of: dict[tuple[str, object], str] = {}
     for path, facts in media.items():
-        keys: list[tuple[str, object]] = [("path", os.path.realpath(path))]
+        # A path that names no file may be no path at all.
+        is_file = facts.problem is None
+        keys: list[tuple[str, object]] = [("path", os.path.realpath(path) if is_file else path)]
         if facts.content_hash:
             keys.append(("content", (facts.size_bytes, facts.content_hash)))
         for key in keys:

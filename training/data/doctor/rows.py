@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from mmreason.training.data.doctor.findings import Finding, FindingKind
 from mmreason.training.data.doctor.media import MediaFacts, is_address
@@ -37,12 +39,15 @@ def find_row_faults(sample: Sample, media: Mapping[str, MediaFacts]) -> Iterator
 
 
 def name_file(path: str) -> str:
-    """A path for people, on one line and not too long: its end is what tells it apart.
+    """A path for people, on one line and not too long: its end is what tells it apart. Below the
+    folder where the program runs, from there.
 
     Example:
         >>> name_file("/data/clips/a.mp4")
         '/data/clips/a.mp4'
     """
+    with contextlib.suppress(ValueError, OSError):
+        path = str(Path(path).relative_to(Path.cwd()))
     name = show_line(path)
     return name if len(name) <= MOST_NAME_LETTERS else f"...{name[-MOST_NAME_LETTERS:]}"
 

@@ -1,0 +1,1 @@
+"""What runs of every kind of training share: recipes from files, checkpoints, reports of steps."""

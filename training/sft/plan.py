@@ -1,0 +1,98 @@
+"""What a supervised run would read, before anything is trained: every row encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from mmreason.report.text import format_count
+from mmreason.training.data.sample import RowFault, Sample
+from mmreason.training.learner.adapters import select_trained_weights
+from mmreason.training.learner.policy_model import PolicyModel
+from mmreason.training.sft.recipe import SftRecipe
+from mmreason.training.sft.run import make_encoder
+
+MOST_FAULTS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftPlan:
+    """The work of a run."""
+
+    rows: int
+    held_out: int
+    faults: tuple[str, ...]
+    """Rows that cannot be used, each with its reason."""
+    tokens: tuple[int, ...]
+    """Of each row that can."""
+    learnt_tokens: int
+    """In one epoch."""
+    steps: int
+    parameters: int
+    trained: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        return {
+            "rows": self.rows,
+            "held_out": self.held_out,
+            "faults": list(self.faults),
+            "tokens_median": median(self.tokens) if self.tokens else 0,
+            "tokens_most": max(self.tokens, default=0),
+            "learnt_tokens": self.learnt_tokens,
+            "steps": self.steps,
+            "parameters": self.parameters,
+            "trained": self.trained,
+        }
+
+    def describe(self) -> list[str]:
+        """Lines for people."""
+        lines = [
+            f"{format_count(self.rows, 'row')}, {self.held_out:,} held out; "
+            f"{format_count(self.steps, 'step')}",
+            f"{self.parameters:,} parameters, {self.trained:,} of them trained",
+        ]
+        if self.tokens:
+            lines.append(
+                f"tokens a row: {median(self.tokens):,.0f} in the middle, {max(self.tokens):,} at "
+                f"most; {self.learnt_tokens:,} are learnt in an epoch"
+            )
+        if self.faults:
+            lines.append(f"{format_count(len(self.faults), 'row')} cannot be used:")
+            lines += [f"  {fault}" for fault in self.faults[:MOST_FAULTS_SHOWN]]
+            if len(self.faults) > MOST_FAULTS_SHOWN:
+                lines.append(f"  and {len(self.faults) - MOST_FAULTS_SHOWN:,} more")
+        return lines
+
+
+def plan_rows(
+    recipe: SftRecipe, samples: Sequence[Sample], held_out: int, advance: Callable[[], object]
+) -> SftPlan:
+    """Encode every row once; `advance` is called after each."""
+    loaded = recipe.model() if callable(recipe.model) else PolicyModel.load(recipe.model)
+    policy = select_trained_weights(loaded, recipe.weights)
+    encoder, _ = make_encoder(recipe, policy)
+    faults: list[str] = []
+    tokens: list[int] = []
+    learnt = 0
+    for position in range(len(samples)):
+        item = encoder.encode(samples[position], position)
+        if isinstance(item, RowFault):
+            faults.append(str(item))
+        else:
+            tokens += [len(row.sequence.token_ids) for row in item]
+            learnt += sum(row.sequence.completion_tokens for row in item)
+        advance()
+    parameters = list(policy.model.parameters())
+    return SftPlan(
+        rows=len(samples),
+        held_out=held_out,
+        faults=tuple(faults),
+        tokens=tuple(tokens),
+        learnt_tokens=learnt,
+        steps=recipe.count_steps(len(samples)),
+        parameters=sum(p.numel() for p in parameters),
+        trained=sum(p.numel() for p in parameters if p.requires_grad),
+    )
