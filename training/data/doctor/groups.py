@@ -5,7 +5,7 @@ again. What is of one group belongs into one split.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +24,8 @@ MOST_LEVELS = 24.0
 encoding again stays below, another object anywhere does not."""
 LEAST_SPREAD_LEVELS = 4.0
 """Of a small picture that tells something: flat ones are all alike."""
-_PAIRS_PER_BLOCK = 2_000_000
+_CELLS_PER_BLOCK = 2_000_000
+_FIRST_ROOM = 64
 
 
 class FileGroups:
@@ -78,31 +79,79 @@ def group_copies(media: Mapping[str, MediaFacts]) -> FileGroups:
 def find_similar(
     media: Mapping[str, MediaFacts], groups: FileGroups, reading: MediaReading
 ) -> list[tuple[str, str]]:
-    """Pairs of files that are no copies and show the same pictures. First frames tell which files
-    may; pictures from all over them tell whether they do."""
+    """Files that are no copies and show the same pictures: each with the first one that shows them.
+    First frames tell which files may; pictures from all over them tell whether they do."""
     paths = [
         path
         for path, facts in media.items()
         if facts.frame_hash and facts.problem is None and groups.name(path) == path
     ]
-    pairs = [
-        (paths[i], paths[j])
-        for i, j in _near_pairs([int(media[path].frame_hash, 16) for path in paths])
-        if _may_be_alike(media[paths[i]], media[paths[j]])
-    ]
-    thumbnails = _read_thumbnails({path for pair in pairs for path in pair}, media, reading)
-    return [pair for pair in pairs if _look_alike(*(thumbnails[path] for path in pair))]
+    hashes = np.array([int(media[path].frame_hash, 16) for path in paths], dtype=np.uint64)
+    candidates = _with_neighbours(hashes)
+    thumbnails = _read_thumbnails({paths[index] for index in candidates}, media, reading)
+    pairs: list[tuple[str, str]] = []
+    # Each file is compared with the first of each group alone: of a thousand copies all are like
+    # the first, and need not be told to be like each other.
+    firsts = _FirstFiles()
+    for index in candidates:
+        path = paths[index]
+        first = firsts.find_alike(media[path], hashes[index], thumbnails[path])
+        if first is not None:
+            pairs.append((first, path))
+    return pairs
 
 
-def _near_pairs(hashes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    codes = np.array(hashes, dtype=np.uint64)
-    step = max(1, _PAIRS_PER_BLOCK // max(1, len(codes)))
-    for start in range(0, len(codes), step):
-        block = codes[start : start + step]
-        distances = np.bitwise_count(block[:, None] ^ codes[None, :])
-        for i, j in np.argwhere(distances <= MOST_HASH_BITS):
-            if start + i < j:
-                yield int(start + i), int(j)
+def _with_neighbours(hashes: np.ndarray) -> list[int]:
+    """Places of those that are near another one, ascending."""
+    step = max(1, _CELLS_PER_BLOCK // max(1, len(hashes)))
+    near: list[int] = []
+    for start in range(0, len(hashes), step):
+        block = hashes[start : start + step]
+        distances = np.bitwise_count(block[:, None] ^ hashes[None, :])
+        # Each is near itself.
+        counts = (distances <= MOST_HASH_BITS).sum(axis=1)
+        near += (start + np.flatnonzero(counts > 1)).tolist()
+    return near
+
+
+class _FirstFiles:
+    """The first file of each group that shows the same, and what it shows."""
+
+    def __init__(self) -> None:
+        self._facts: list[MediaFacts] = []
+        self._pictures: list[np.ndarray] = []
+        self._hashes = np.empty(_FIRST_ROOM, np.uint64)
+        self._levels = np.empty((_FIRST_ROOM, 2), np.float32)
+
+    def find_alike(
+        self, facts: MediaFacts, frame_hash: np.uint64, pictures: np.ndarray
+    ) -> str | None:
+        """The first file that shows the same; None where there is none, and this one is the first
+        of another group. `pictures` are float32 (N, 256), of no file that could not be read."""
+        if not len(pictures):
+            return None
+        count = len(self._facts)
+        levels = np.array([pictures[0].mean(), pictures[-1].mean()], np.float32)
+        # What differs in its mean level differs in its areas too: most are passed over by that.
+        is_near = np.bitwise_count(self._hashes[:count] ^ frame_hash) <= MOST_HASH_BITS
+        is_near &= (np.abs(self._levels[:count] - levels) <= MOST_MEAN_LEVELS).all(axis=1)
+        for index in np.flatnonzero(is_near):
+            first = self._facts[index]
+            if _may_be_alike(first, facts) and _look_alike(self._pictures[index], pictures):
+                return first.path
+        self._add(facts, frame_hash, levels, pictures)
+        return None
+
+    def _add(
+        self, facts: MediaFacts, frame_hash: np.uint64, levels: np.ndarray, pictures: np.ndarray
+    ) -> None:
+        count = len(self._facts)
+        if count == len(self._hashes):
+            self._hashes = np.resize(self._hashes, 2 * count)
+            self._levels = np.resize(self._levels, (2 * count, 2))
+        self._hashes[count], self._levels[count] = frame_hash, levels
+        self._facts.append(facts)
+        self._pictures.append(pictures)
 
 
 def _may_be_alike(first: MediaFacts, second: MediaFacts) -> bool:
@@ -116,27 +165,24 @@ def _may_be_alike(first: MediaFacts, second: MediaFacts) -> bool:
 
 def _read_thumbnails(
     paths: set[str], media: Mapping[str, MediaFacts], reading: MediaReading
-) -> dict[str, list[np.ndarray]]:
+) -> dict[str, np.ndarray]:
     jobs = []
     for path in sorted(paths):
         settings = {"kind": media[path].kind}
         key = make_job_key("data thumbnails", f"{path}|{name_file_content(path)}", settings)
         jobs.append(Job(key=key, address=path, settings=settings))
-    thumbnails: dict[str, list[np.ndarray]] = {path: [] for path in paths}
+    thumbnails = {path: np.empty((0, 0), np.float32) for path in paths}
     for result in reading.engine.run(jobs, Work(function=WORKER), reading.ledger):
-        if result.error is None:
+        if result.error is None and result.value:
             pictures = [np.frombuffer(bytes.fromhex(text), np.uint8) for text in result.value]
-            thumbnails[result.address] = [picture.astype(np.float32) for picture in pictures]
+            thumbnails[result.address] = np.stack(pictures).astype(np.float32)
     return thumbnails
 
 
-def _look_alike(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> bool:
-    if not first or len(first) != len(second):
+def _look_alike(first: np.ndarray, second: np.ndarray) -> bool:
+    if first.shape != second.shape:
         return False
-    telling = 0
-    for picture, other in zip(first, second, strict=True):
-        difference = np.abs(picture - other)
-        if difference.mean() > MOST_MEAN_LEVELS or difference.max() > MOST_LEVELS:
-            return False
-        telling += bool(picture.std() >= LEAST_SPREAD_LEVELS)
-    return telling > 0
+    differences = np.abs(first - second)
+    if differences.mean(axis=1).max() > MOST_MEAN_LEVELS or differences.max() > MOST_LEVELS:
+        return False
+    return bool((first.std(axis=1) >= LEAST_SPREAD_LEVELS).any())

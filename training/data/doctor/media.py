@@ -10,16 +10,17 @@ from __future__ import annotations
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from mmreason.engines import Engine, Job, Ledger, Work, make_job_key, name_file_content
 from mmreason.training.data.doctor.findings import FindingKind
 from mmreason.training.data.sample import MediaKind, Sample
+from mmreason.video.files import hash_content
 
 WORKER = "mmreason.training.data.doctor.media_worker:read_media_file"
-_VERSION = 1
+_VERSION = 2
 """Of what a worker returns: another one reads all files again."""
 
 
@@ -99,12 +100,7 @@ def read_media(files: Mapping[str, MediaKind], reading: MediaReading) -> dict[st
             facts[path] = refused
         else:
             sizes[path] = refused
-    # Two files that are alike have one size: only such are hashed.
-    size_counts = Counter(sizes.values())
-    jobs = [
-        _make_job(path, files[path], reading.frames, is_hashed=size_counts[size] > 1)
-        for path, size in sizes.items()
-    ]
+    jobs = [_make_job(path, files[path], reading.frames) for path in sizes]
     work = Work(function=WORKER)
     total = len(files)
     for result in reading.engine.run(jobs, work, reading.ledger):
@@ -113,11 +109,16 @@ def read_media(files: Mapping[str, MediaKind], reading: MediaReading) -> dict[st
         else:
             facts[result.address] = _failed(result.address, result.error)
         reading.on_done(len(facts), total)
+    # Two files that are alike have one size: only such are hashed.
+    size_counts = Counter(sizes.values())
+    for path, size in sizes.items():
+        if size_counts[size] > 1:
+            facts[path] = replace(facts[path], content_hash=_hash_or_nothing(path))
     return {path: facts[path] for path in files}
 
 
-def _make_job(path: str, kind: MediaKind, frames: bool, *, is_hashed: bool) -> Job:
-    settings = {"kind": str(kind), "frames": frames, "hash": is_hashed, "version": _VERSION}
+def _make_job(path: str, kind: MediaKind, frames: bool) -> Job:
+    settings = {"kind": str(kind), "frames": frames, "version": _VERSION}
     key = make_job_key("data check", f"{path}|{name_file_content(path)}", settings)
     return Job(key=key, address=path, settings=settings)
 
@@ -137,6 +138,14 @@ def _refuse_unopened(path: str) -> MediaFacts | int:
     return status.st_size
 
 
+def _hash_or_nothing(path: str) -> str:
+    """The hash of its content; empty where it cannot be read, which its reader has told."""
+    try:
+        return hash_content(Path(path))
+    except OSError:
+        return ""
+
+
 def _facts_of(value: Mapping[str, Any], size_bytes: int) -> MediaFacts:
     names = {field.name for field in fields(MediaFacts)}
     values: dict[str, Any] = {name: item for name, item in value.items() if name in names}
@@ -149,7 +158,11 @@ def _facts_of(value: Mapping[str, Any], size_bytes: int) -> MediaFacts:
 
 
 def _failed(path: str, error: str) -> MediaFacts:
-    """Of a file whose reader died or was ended."""
-    is_slow = "time limit" in error or "took longer" in error
-    kind = FindingKind.TOO_SLOW if is_slow else FindingKind.READER_DIED
+    """Of a file that ended its reader, held it up, or met an error that no reader foresaw."""
+    if error.startswith("took longer"):
+        kind = FindingKind.TOO_SLOW
+    elif error.startswith("worker died"):
+        kind = FindingKind.READER_DIED
+    else:
+        kind = FindingKind.UNREADABLE
     return MediaFacts(path=path, problem=kind, reason=error.removeprefix(f"{path}: "))

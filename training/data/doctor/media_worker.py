@@ -16,7 +16,6 @@ from mmreason.engines import Job
 from mmreason.training.data.doctor.findings import FindingKind
 from mmreason.training.data.sample import MediaKind
 from mmreason.types import UsageError
-from mmreason.video.files import hash_content
 from mmreason.video.plain_text import show_line
 from mmreason.video.reader import Video
 from mmreason.video.types import VideoError
@@ -37,8 +36,6 @@ def read_media_file(job: Job) -> dict[str, Any]:
     """The fields of `MediaFacts` of one file, as JSON."""
     path, settings = job.address, job.settings
     facts: dict[str, Any] = {"path": path}
-    if settings["hash"]:
-        facts["content_hash"] = hash_content(Path(path))
     expected = MediaKind(settings["kind"])
     try:
         if expected is MediaKind.IMAGE:
