@@ -148,10 +148,11 @@ def _hash_or_nothing(path: str) -> str:
 
 def _facts_of(value: Mapping[str, Any], size_bytes: int) -> MediaFacts:
     names = {field.name for field in fields(MediaFacts)}
-    values = {name: item for name, item in value.items() if name in names}
+    values: dict[str, Any] = {name: item for name, item in value.items() if name in names}
     problem = values.pop("problem", None)
+    values["size_bytes"] = size_bytes
     return MediaFacts(
-        **values | {"size_bytes": size_bytes},
+        **values,
         problem=None if problem is None else FindingKind(problem),
     )
 
