@@ -69,7 +69,7 @@ def time_check(path: Path, *, frames: bool) -> tuple[float, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000)
     count = parser.parse_args().rows
     cores = len(os.sched_getaffinity(0))
