@@ -74,6 +74,20 @@ def line_picker(folder: Path, embedder: Embedder) -> Reader:
     return read
 
 
+def line_quoter(embedder: Embedder) -> Reader:
+    """As `line_picker`, but the line itself is the reply: what `ask` does without a reader."""
+    floor = choose_floor(embedder)
+
+    def read(batch: Sequence[AskedQuestion]) -> list[str]:
+        picked = [(a, *pick_line(embedder, a.world, a.question.text)) for a in batch]
+        return [
+            f"[{line + 1}] {a.world.notes[line].text}" if cosine >= floor else NONE
+            for a, line, cosine in picked
+        ]
+
+    return read
+
+
 def pick_line(embedder: Embedder, world: NotesWorld, question: str) -> tuple[int, float]:
     """The place (from 0) of the note that is nearest to the question, and its cosine."""
     table = embedder.embed_texts([question, *(note.text for note in world.notes)])

@@ -14,7 +14,6 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from mmreason.tools.text_embedder import load_embedder
@@ -22,6 +21,7 @@ from mmreason.training.reader.arms import (
     Reader,
     batches,
     line_picker,
+    line_quoter,
     taught_reader,
     untrained_reader,
 )
@@ -77,8 +77,9 @@ def ask_reader(read: Reader, questions: Sequence[AskedQuestion], file: Path, mos
         print(f"{asked.id}: {seconds:.1f} s a question", flush=True)
 
 
-def write_page(folder: Path) -> str:
-    """Tables of all readers in a folder, over the questions that all of them answered."""
+def write_page(folder: Path, against: str) -> str:
+    """Tables of all readers in a folder, over the questions that all of them answered, and by how
+    much the reader `against` is better than each other one. KeyError where it is not among them."""
     replies = {
         file.stem: {row["id"]: row["reply"] for row in _read_rows(file)}
         for file in sorted(folder.glob("*.jsonl"))
@@ -97,9 +98,13 @@ def write_page(folder: Path) -> str:
         parts.append(write_table(scored))
         if name == "hard":
             parts.append(write_families(scored))
-        for first, second in pairwise(scored):
-            difference = compare(scored[first], scored[second])
-            parts.append(f"- {second} against {first}, all in all: {difference} points")
+        differences = [
+            f"- {against} against {reader}, all in all: {compare(scored[reader], scored[against])}"
+            " points"
+            for reader in scored
+            if reader != against
+        ]
+        parts.append("\n".join(differences))
     return "\n\n".join(parts) + "\n"
 
 
@@ -114,27 +119,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Asks a reader, and writes the page of all.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     ask = verbs.add_parser("ask", help="Have a reader answer.")
-    ask.add_argument("reader", help="untrained, line-picker, or a name for --adapter")
+    ask.add_argument("reader", help="untrained, line-picker, line-quoter, or a name for --adapter")
     ask.add_argument("--adapter", type=Path)
     ask.add_argument("--model", type=Path, help="Folder of the base; default: the fetched one.")
     ask.add_argument("--embedder", default="minilm-l6")
     ask.add_argument("--most", type=int, default=HELD_OUT + HARD + NARRATED)
     page = verbs.add_parser("page", help="Write the tables to standard output.")
+    page.add_argument("--against", default="sft-0", help="The reader that others are held against.")
     for verb in (ask, page):
         verb.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.verb == "page":
-        print(write_page(arguments.out))
+        print(write_page(arguments.out, arguments.against))
         return
     folder = arguments.model or find_weights("smollm2-135m")
     if arguments.adapter is not None:
         read = taught_reader(folder, arguments.adapter)
     elif arguments.reader == "line-picker":
         read = line_picker(folder, load_embedder(arguments.embedder))
+    elif arguments.reader == "line-quoter":
+        read = line_quoter(load_embedder(arguments.embedder))
     elif arguments.reader == "untrained":
         read = untrained_reader(folder)
     else:
-        parser.error("give --adapter, or one of untrained and line-picker")
+        parser.error("give --adapter, or one of untrained, line-picker and line-quoter")
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / f"{arguments.reader}.jsonl"
     ask_reader(read, select_questions(), file, arguments.most)

@@ -38,20 +38,25 @@ from mmreason.training.tasks.single_turn import SingleTurn
 
 FIRST_WORLD = 50_000_000
 """Beyond the worlds of every supervised seed."""
-HARD_AGAIN = 3
-"""Worlds looked at for a hard question before any question is taken: easy ones teach little."""
+WORLDS_PER_QUESTION = 6
+"""Worlds looked at for a question of the wanted kind before any is taken."""
+ABSENT_EVERY = 4
+"""Every so many-th question has no answer. With more than half of them a policy learns to say
+"none" to everything (see benchmarks/results/reader.md)."""
 REPLY_TOKENS = 24
 
 
 def reader_task(problems: int, *, seed: int) -> SingleTurn:
-    """Questions of training worlds, most of them hard."""
+    """Questions of training worlds: a quarter without an answer, most of the others hard."""
     samples = []
     for i in range(problems):
-        first = FIRST_WORLD + HARD_AGAIN * (seed * 100_000 + i)
-        worlds = [make_world("train", first + k) for k in range(HARD_AGAIN)]
+        first = FIRST_WORLD + WORLDS_PER_QUESTION * (seed * 100_000 + i)
+        worlds = [make_world("train", first + k) for k in range(WORLDS_PER_QUESTION)]
         places = [(w, n) for w in worlds for n in range(len(w.questions))]
-        hard = [(w, n) for w, n in places if w.questions[n].is_hard]
-        samples.append(question_of(*(hard or places)[0]))
+        is_absent = i % ABSENT_EVERY == 0
+        of_kind = [(w, n) for w, n in places if w.questions[n].is_absent == is_absent]
+        hard = [(w, n) for w, n in of_kind if w.questions[n].is_hard]
+        samples.append(question_of(*(hard or of_kind or places)[0]))
     # The task shows no clips.
     clip = ClipRecipe(frames=1, leaf_s=1.0)
     return sample_questions(

@@ -17,6 +17,7 @@ from mmreason.training.reader.question_sets import (
     held_out_questions,
     narrated_questions,
 )
+from mmreason.training.reader.reinforce import reader_task
 from mmreason.training.reader.rewards import READER_REWARD
 from mmreason.training.reader.samples import ReaderSamples, question_of
 from mmreason.training.rewards import Trajectory
@@ -136,3 +137,11 @@ def test_rewards_tell_right_cited_and_abstaining_apart() -> None:
     truth = question_of(lacking, number).truth
     assert READER_REWARD(Trajectory(answer="none"), truth).total == 1.0
     assert READER_REWARD(Trajectory(answer="[1] red"), truth).total == 0.0
+
+
+def test_reinforcement_asks_mostly_what_has_an_answer() -> None:
+    problems = reader_task(24, seed=0).problems
+    absent = [not problem.truth.columns["notes"] for problem in problems]
+    # Where most have none, saying "none" to everything pays.
+    assert sum(absent) == 6
+    assert sum(problem.kind in HARD_FAMILIES for problem in problems) > 12
