@@ -1,0 +1,1 @@
+"""Texts that are right but for one detail: units, foils, the metric, the veto (CS-CLIP)."""

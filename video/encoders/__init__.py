@@ -1,0 +1,1 @@
+"""Frames and text to vectors: preprocessing, packed attention, encoders, fewer tokens."""

@@ -1,0 +1,1 @@
+"""Attention over sequences of unequal length that lie end to end."""

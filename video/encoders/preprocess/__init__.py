@@ -1,0 +1,1 @@
+"""Frames as they come from the reader, to the tensors that models take."""

@@ -1,0 +1,1 @@
+"""Fewer visual tokens, without training, each with its place in the clip."""
