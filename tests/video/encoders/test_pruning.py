@@ -181,5 +181,5 @@ def test_flops_follow_the_closed_form():
     assert none_whole == (4 * 5 * 64 + 2 * 25 * 8 + 2 * 5 * 128) / (
         4 * 10 * 64 + 2 * 100 * 8 + 2 * 10 * 128
     )
-    with pytest.raises(VideoError, match="whole_layers in 0..layers"):
+    with pytest.raises(VideoError, match=r"whole_layers in 0\.\.layers"):
         estimate_flops_share(10, 0.5, **(whole | {"whole_layers": 5}))

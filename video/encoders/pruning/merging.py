@@ -38,9 +38,8 @@ def merge_framefusion(tokens: Tensor, keep: float) -> PrunedTokens:
     is_joined = torch.zeros(frames * per_frame, dtype=torch.bool, device=tokens.device)
     is_joined[joined + per_frame] = True
     # A token that is joined goes where the same place one frame before went.
-    starts = torch.where(
-        is_joined.view(frames, -1), -1, torch.arange(frames)[:, None].to(tokens.device)
-    )
+    frame = torch.arange(frames, device=tokens.device)[:, None]
+    starts = torch.where(is_joined.view(frames, -1), -1, frame)
     start_frame = starts.cummax(dim=0).values
     head = start_frame * per_frame + torch.arange(per_frame, device=tokens.device)
     return _merge(tokens, head.flatten())
@@ -69,7 +68,7 @@ def merge_tome(tokens: Tensor, keep: float) -> PrunedTokens:
 
 
 def _merge_frame(features: Tensor, count: int) -> Tensor:
-    """For each of the rows (P, D) the row that it goes into, so that `count` are left: int64 (P,)."""
+    """int64 (P,): the row that each of the rows (P, D) goes into, so that `count` are left."""
     import torch
     from torch.nn.functional import normalize
 
