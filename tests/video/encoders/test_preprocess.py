@@ -170,7 +170,7 @@ def test_a_single_pixel_becomes_a_picture():
 def test_a_processor_that_is_not_known_says_so():
     unknown = recipe_of(SimpleNamespace(size=1))
     assert isinstance(unknown, UnknownProcessor)
-    assert "SimpleNamespace is not among those known" in unknown.reason
+    assert "SimpleNamespace is none of those whose work is known" in unknown.reason
     padded = recipe_of(SiglipImageProcessor(do_rescale=False))
     assert isinstance(padded, UnknownProcessor)
     assert "not to rescale" in padded.reason

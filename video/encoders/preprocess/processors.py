@@ -38,7 +38,7 @@ def recipe_of(
     name = type(processor).__name__
     known = (*_CLIPS_IN_PATCHES, *_STILLS_IN_PATCHES, *_CLIPS_AS_PICTURES, *_STILLS)
     if name not in known or not type(processor).__module__.startswith("transformers."):
-        return UnknownProcessor(f"{name} is not among those known: {', '.join(known)}")
+        return UnknownProcessor(f"{name} is none of those whose work is known")
 
     def read(key: str) -> Any:
         value = (settings or {}).get(key)
