@@ -37,7 +37,7 @@ from mmreason.models.base import (
 )
 from mmreason.models.box_dialects import limit_tokens, recipe_for
 from mmreason.models.chat_templates import check_operations, within_limits
-from mmreason.models.context import count_frames, halve_frames
+from mmreason.models.context import count_frames, fit_to_context
 from mmreason.models.control_tokens import control_tokens_of
 from mmreason.models.folders import (
     PACKAGED,
@@ -68,6 +68,7 @@ from mmreason.models.hf_text import check_template, prepare_text, reads_text_onl
 from mmreason.models.hf_tools import writes_tools
 from mmreason.models.hf_traits import EVERYTHING, measure_traits
 from mmreason.models.options import ModelOptions
+from mmreason.models.pruned_clips import check_prunable, pruned_clips
 from mmreason.models.thought_budget import (
     THOUGHT_TOKENS,
     add_cost,
@@ -75,6 +76,7 @@ from mmreason.models.thought_budget import (
     tokens_with_thought,
 )
 from mmreason.models.tier import thinks_by_name, tier_of_name, tier_of_size
+from mmreason.models.vision_cache import VisionFeatureCache
 from mmreason.types import UsageError
 from mmreason.video.encoders.preprocess import make_pixels_ours
 from mmreason.video.plain_text import show_line
@@ -84,6 +86,8 @@ TIMES_IN_A_LINE = (
 )
 
 OWN_PIXELS = "frames are made ready by the model's own processor, which takes longer"
+VISION_CACHE_MB = 256
+"""Memory for the features of frames: a second question about a clip does not look at it again."""
 
 
 class TransformersModel:
@@ -169,6 +173,13 @@ class TransformersModel:
                 )
             if not self.traits.tells_times:
                 self._note(TIMES_IN_A_LINE)
+        self._prune = options.prune_settings
+        if self._prune is not None:
+            check_prunable(model, self._prune, name, takes_video=self.takes_video)
+            self._note(
+                f"{self._prune.keep:.0%} of the visual tokens of a clip are read: "
+                f"prune={self._prune}"
+            )
         self._is_small = is_small(model)
         # Small weights with a clip recipe beside them were trained by this project.
         is_nano = self._is_small and clip is not None
@@ -250,6 +261,9 @@ class TransformersModel:
             if dtype == "auto" and model.device.type == "cpu" and is_small(model):
                 # Many processors have no arithmetic for bfloat16 and take several times as long.
                 model.float()
+            vision_cache_mb = options.vision_cache_mb if options else None
+            cache_mb = VISION_CACHE_MB if vision_cache_mb is None else vision_cache_mb
+            VisionFeatureCache.attach(model, cache_mb * 2**20, is_trainable=True)
             folder = weights_folder(source)
             return cls(
                 model,
@@ -324,7 +338,9 @@ class TransformersModel:
                 # 1. The next batch; conversations that do not fit are shortened or given up.
                 group = self._next_stack(waiting)
                 inputs = self.prepare(list(group.values()), tools=request.tools)
-                shorter = self._shorten(group, inputs, max_new_tokens, errors)
+                # Without padding, so that a short prompt loses no frames to a long neighbour.
+                lengths = inputs["attention_mask"].sum(dim=1).tolist()
+                shorter = self._shorten(group, lengths, max_new_tokens, errors)
                 # Padding follows the longest prompt: what is left of a batch is prepared anew.
                 if shorter or any(index in errors for index in group):
                     waiting |= shorter
@@ -337,16 +353,18 @@ class TransformersModel:
                 if not self.is_text_only:
                     inputs = inputs.to(dtype=self.model.dtype)
                 limit = self._token_limit(max_new_tokens, inputs)
-                ends = StopAtText(self.tokenizer, request.stop, inputs["input_ids"].shape[1])
-                out = self.model.generate(
-                    **inputs,
-                    generation_config=build_generation_config(
-                        self.model,
-                        replace(request, max_new_tokens=limit),
-                        pad_token_id=self._pad_token_id,
-                    ),
-                    stopping_criteria=stopping_criteria(ends),
+                config = build_generation_config(
+                    self.model,
+                    replace(request, max_new_tokens=limit),
+                    pad_token_id=self._pad_token_id,
                 )
+                with pruned_clips(self.model, inputs, self._prune) as inputs:
+                    ends = StopAtText(self.tokenizer, request.stop, inputs["input_ids"].shape[1])
+                    out = self.model.generate(
+                        **inputs,
+                        generation_config=config,
+                        stopping_criteria=stopping_criteria(ends),
+                    )
                 # 3. Read the replies; those that a thought cut off are asked for again, once.
                 reader = ReplyReader(
                     model=self.model,
@@ -382,34 +400,20 @@ class TransformersModel:
     def _shorten(
         self,
         group: dict[int, Conversation],
-        inputs: Any,
+        lengths: Sequence[int],
         max_new_tokens: int,
         errors: dict[int, str],
     ) -> dict[int, Conversation]:
         """Those of a batch that do not fit into the context, with half of their frames; what has no
         frames to leave out goes to `errors`."""
-        if self._context_tokens is None:
-            return {}
         shorter = {}
-        # Without padding, so that a short prompt loses no frames to a long neighbour.
-        lengths = inputs["attention_mask"].sum(dim=1).tolist()
         for (index, conversation), length in zip(group.items(), lengths, strict=True):
-            if length + max_new_tokens <= self._context_tokens:
-                continue
-            halved = halve_frames(conversation)
-            if halved is None:
-                errors[index] = (
-                    f"model {self.name!r}: a prompt of {length} tokens and {max_new_tokens} to "
-                    f"write do not fit into its context of {self._context_tokens} tokens; ask "
-                    "less at once or name a model with a longer context"
-                )
-                continue
-            shorter[index] = halved
-            self._note(
-                f"the model's context of {self._context_tokens} tokens does not hold "
-                f"{count_frames(conversation)} frames of a look with its text: "
-                f"{count_frames(halved)} are shown"
-            )
+            fit = fit_to_context(conversation, length, max_new_tokens, self._context_tokens)
+            if fit.error:
+                errors[index] = f"model {self.name!r}: {fit.error}"
+            elif fit.shorter is not None:
+                shorter[index] = fit.shorter
+                self._note(fit.note)
         return shorter
 
     def _token_limit(self, max_new_tokens: int, inputs: Any) -> int:
