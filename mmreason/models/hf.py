@@ -76,6 +76,12 @@ from mmreason.models.thought_budget import (
 )
 from mmreason.models.tier import thinks_by_name, tier_of_name, tier_of_size
 from mmreason.types import UsageError
+from mmreason.video.encoders.attention import (
+    PackedTowers,
+    find_packed_towers,
+    pack_vision_towers,
+    register_packed_attention,
+)
 from mmreason.video.plain_text import show_line
 
 TIMES_IN_A_LINE = (
@@ -188,6 +194,11 @@ class TransformersModel:
         )
 
     @property
+    def vision_attention(self) -> PackedTowers:
+        """Which parts make one call of attention for all frames, and what computes it."""
+        return find_packed_towers(self.model)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """See `ChatModel`."""
         return tuple(self._notes)
@@ -223,12 +234,13 @@ class TransformersModel:
         *,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
-        attn_implementation: str = "sdpa",
+        attn_implementation: str = "auto",
         options: ModelOptions | None = None,
     ) -> TransformersModel:
         """See `mmreason.models.load`."""
         source, only_local = locate_weights(name_or_path)
         settings = {"local_files_only": only_local, "trust_remote_code": False}
+        packed_name = register_packed_attention()
         try:
             with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
                 is_text = reads_text_only(source, local_files_only=only_local)
@@ -240,12 +252,16 @@ class TransformersModel:
                     use_safetensors=True,
                     device_map=device_map,
                     dtype=dtype,
-                    attn_implementation=attn_implementation,
+                    attn_implementation="sdpa"
+                    if attn_implementation == "auto"
+                    else attn_implementation,
                     **settings,
                 )
             if dtype == "auto" and model.device.type == "cpu" and is_small(model):
                 # Many processors have no arithmetic for bfloat16 and take several times as long.
                 model.float()
+            if attn_implementation in ("auto", packed_name):
+                pack_vision_towers(model)
             folder = weights_folder(source)
             return cls(
                 model,
