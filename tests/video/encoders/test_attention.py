@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,8 @@ from mmreason.video.types import VideoError
 
 HERE: tuple[AttentionBackend | None, ...] = (None, "batch", "loop", "masked")
 """Back ends that compute gradients on this machine; None: the one that is chosen."""
+Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Query, key and value."""
 HEADS, KV_HEADS, HEAD_DIM, VALUE_DIM = 4, 2, 8, 6
 
 
@@ -28,13 +31,14 @@ def bounds_of(lengths: list[int], dtype: torch.dtype = torch.int32) -> torch.Ten
 
 def make_inputs(
     tokens: int, *, dtype: torch.dtype = torch.float64, seed: int = 0, grad: bool = False
-) -> list[torch.Tensor]:
+) -> Inputs:
     generator = torch.Generator().manual_seed(seed)
-    shapes = ((HEADS, HEAD_DIM), (KV_HEADS, HEAD_DIM), (KV_HEADS, VALUE_DIM))
-    return [
-        torch.randn(tokens, *shape, generator=generator, dtype=dtype).requires_grad_(grad)
-        for shape in shapes
-    ]
+
+    def draw(heads: int, dim: int) -> torch.Tensor:
+        drawn = torch.randn(tokens, heads, dim, generator=generator, dtype=dtype)
+        return drawn.requires_grad_(grad)
+
+    return draw(HEADS, HEAD_DIM), draw(KV_HEADS, HEAD_DIM), draw(KV_HEADS, VALUE_DIM)
 
 
 def by_formula(
@@ -118,7 +122,8 @@ def test_no_tokens_and_no_sequences_give_an_empty_result_with_gradients() -> Non
         mixed.sum().backward()
 
 
-def _with(index: int, tensor: object) -> list[object]:
+def _with(index: int, tensor: Any) -> Any:
+    """Inputs of seven tokens, one of them wrong."""
     return [tensor if i == index else x for i, x in enumerate(make_inputs(7, dtype=torch.float32))]
 
 
@@ -144,13 +149,11 @@ def _with(index: int, tensor: object) -> list[object]:
         (None, (0, 7), r"cu_seqlens is a tensor.*got tuple"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_its_shape(
-    inputs: list[torch.Tensor] | None, bounds: list | tuple, message: str
-) -> None:
-    inputs = inputs or make_inputs(7)
-    given_bounds = bounds if isinstance(bounds, tuple) else torch.tensor(bounds)
+def test_what_does_not_fit_is_refused_by_its_shape(inputs: Any, bounds: Any, message: str) -> None:
+    inputs = make_inputs(7) if inputs is None else inputs
+    given_bounds: Any = bounds if isinstance(bounds, tuple) else torch.tensor(bounds)
     with pytest.raises(VideoError, match=message):
-        packed_attention(*inputs, given_bounds)  # pyright: ignore[reportArgumentType]  # wrong
+        packed_attention(*inputs, given_bounds)
 
 
 def test_a_longest_sequence_that_is_not_is_refused() -> None:

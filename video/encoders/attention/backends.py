@@ -81,10 +81,15 @@ def attend_flex(
         attend = flex_attention
     else:
         attend = _compile_flex()
-    batched = (x.transpose(0, 1)[None] for x in (query, key, value))
     mixed = attend(
-        *batched, block_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
+        query.transpose(0, 1)[None],
+        key.transpose(0, 1)[None],
+        value.transpose(0, 1)[None],
+        block_mask=mask,
+        scale=scale,
+        enable_gqa=query.shape[1] != key.shape[1],
     )
+    assert isinstance(mixed, torch.Tensor)
     return mixed[0].transpose(0, 1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 from mmreason.video.encoders.attention.types import SequenceLayout
@@ -90,7 +92,7 @@ def read_layout(
             f"packed attention: cu_seqlens runs from 0 to the number of tokens, {tokens}, "
             f"got {bounds[0]} to {bounds[-1]}"
         )
-    lengths = tuple(end - start for start, end in zip(bounds, bounds[1:], strict=False))
+    lengths = tuple(end - start for start, end in pairwise(bounds))
     falling = next((i for i, length in enumerate(lengths) if length < 0), None)
     if falling is not None:
         raise VideoError(

@@ -67,7 +67,7 @@ def packed_attention(
     if not tokens:
         # Of the query, so that a backward pass goes through.
         return query[:, :, :1].expand(0, heads, value.shape[2])
-    scale = head_dim**-0.5 if scale is None else scale
+    factor = head_dim**-0.5 if scale is None else scale
     backend = choice.backend
     if backend in ("batch", "loop"):
         if layout.lengths is None:
@@ -75,9 +75,9 @@ def packed_attention(
         runs = layout.runs
         if backend == "loop":
             runs = tuple((length, 1) for length, count in runs for _ in range(count))
-        return attend_batches(query, key, value, runs, scale)
+        return attend_batches(query, key, value, runs, factor)
     if backend == "masked":
-        return attend_masked(query, key, value, cu_seqlens.to(query.device), scale)
+        return attend_masked(query, key, value, cu_seqlens.to(query.device), factor)
     if backend == "flex":
-        return attend_flex(query, key, value, cu_seqlens.to(query.device), scale)
-    return attend_flash(backend, query, key, value, cu_seqlens, layout, scale)
+        return attend_flex(query, key, value, cu_seqlens.to(query.device), factor)
+    return attend_flash(backend, query, key, value, cu_seqlens, layout, factor)

@@ -77,24 +77,27 @@ def pack_vision_towers(model: torch.nn.Module) -> PackedTowers:
     `model.set_attn_implementation("sdpa")` takes it back.
     """
     register_packed_attention()
-    for module in model.modules():
-        if _knows_bounds(module):
-            module.config._attn_implementation = _TOWER_ATTENTION
+    for attention in _attention_with_bounds(model):
+        attention.config._attn_implementation = _TOWER_ATTENTION
     return find_packed_towers(model)
 
 
 def find_packed_towers(model: torch.nn.Module) -> PackedTowers:
     """What packs sequences in `model` as it stands, and by which back end."""
     packed = [
-        module
-        for module in model.modules()
-        if _knows_bounds(module) and module.config._attn_implementation == _TOWER_ATTENTION
+        attention
+        for attention in _attention_with_bounds(model)
+        if attention.config._attn_implementation == _TOWER_ATTENTION
     ]
     if not packed:
         return PackedTowers(classes=(), choice=None)
     weight = next(packed[0].parameters())
-    choice = choose_backend(weight.device, weight.dtype, int(packed[0].head_dim))
+    choice = choose_backend(weight.device, weight.dtype, packed[0].head_dim)
     return PackedTowers(tuple(dict.fromkeys(type(module).__name__ for module in packed)), choice)
+
+
+def _attention_with_bounds(model: torch.nn.Module) -> list[Any]:
+    return [module for module in model.modules() if _knows_bounds(module)]
 
 
 def _knows_bounds(module: torch.nn.Module) -> bool:
@@ -112,7 +115,7 @@ def _takes_bounds(module_class: type[torch.nn.Module]) -> bool:
 
 
 def _attend(
-    module: torch.nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -136,8 +139,10 @@ def _attend(
         if cu_seq_lens_k is not cu_seq_lens_q:
             raise _refusal(module, "queries and keys that lie in different sequences")
         # (1, heads, tokens, dim) -> (tokens, heads, dim)
-        packed = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-        mixed = packed_attention(*packed, cu_seq_lens_q, scale=scaling, max_seqlen=max_length_q)
+        query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+        mixed = packed_attention(
+            query, key, value, cu_seq_lens_q, scale=scaling, max_seqlen=max_length_q
+        )
         return mixed[None], None
     # A loop over sequences: the next call goes the other way. Not where gradients are taken, since
     # checkpointing computes a layer twice and compares what was kept.
