@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -100,9 +100,9 @@ def measure_layout(
     """All methods on one layout, in shuffled order within each round."""
     generator = torch.Generator().manual_seed(0)
     shape = (sum(layout.lengths), scale.heads, HEAD_DIM)
-    exact = [torch.randn(shape, generator=generator) for _ in range(3)]
-    inputs = [x.to(device, dtype) for x in exact]
-    expected = attend_loop(*(x.to(device) for x in exact), layout.lengths)
+    query, key, value = (torch.randn(shape, generator=generator).to(device) for _ in range(3))
+    expected = attend_loop(query, key, value, layout.lengths)
+    inputs = tuple(x.to(dtype) for x in (query, key, value))
     methods = list_methods(layout, inputs[0], device)
     outputs = {name: attend(*inputs) for name, attend in methods.items()}
     rounds = measure_rounds(
@@ -175,7 +175,7 @@ def fits_mask(lengths: tuple[int, ...]) -> bool:
 
 
 def measure_rounds(
-    calls: dict[str, Callable[[], object]], rounds: int, device: torch.device
+    calls: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> list[dict[str, float]]:
     """Seconds of each call in each round; within a round the order is shuffled, so that what slows
     the machine down meets all alike."""
@@ -227,8 +227,8 @@ def attend_loop(
     """As towers of transformers do without flash attention: split, one SDPA call each, joined."""
     parts = (x.transpose(0, 1)[None].split(lengths, dim=2) for x in (query, key, value))
     mixed = [
-        scaled_dot_product_attention(*each).transpose(1, 2).contiguous()
-        for each in zip(*parts, strict=True)
+        scaled_dot_product_attention(q, k, v).transpose(1, 2).contiguous()
+        for q, k, v in zip(*parts, strict=True)
     ]
     return torch.cat(mixed, dim=1)[0]
 
@@ -237,8 +237,8 @@ def attend_batch(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, lengths: tuple[int, ...]
 ) -> torch.Tensor:
     """Equal lengths viewed as a batch: one SDPA call."""
-    batched = (x.unflatten(0, (len(lengths), -1)).transpose(1, 2) for x in (query, key, value))
-    return scaled_dot_product_attention(*batched).transpose(1, 2).flatten(0, 1)
+    q, k, v = (x.unflatten(0, (len(lengths), -1)).transpose(1, 2) for x in (query, key, value))
+    return scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(0, 1)
 
 
 def attend_buckets(
@@ -250,10 +250,10 @@ def attend_buckets(
     for length in sorted(set(lengths)):
         first = torch.tensor([s for s, n in zip(starts, lengths, strict=False) if n == length])
         rows = (first[:, None] + torch.arange(length)).flatten().to(query.device)
-        gathered = (
+        q, k, v = (
             x[rows].unflatten(0, (len(first), length)).transpose(1, 2) for x in (query, key, value)
         )
-        mixed = scaled_dot_product_attention(*gathered)
+        mixed = scaled_dot_product_attention(q, k, v)
         output[rows] = mixed.transpose(1, 2).flatten(0, 1)
     return output
 
@@ -264,5 +264,5 @@ def attend_mask(
     """One SDPA call over all tokens under a bool mask."""
     sequence = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     mask = (sequence[:, None] == sequence[None]).to(query.device)
-    batched = (x.transpose(0, 1)[None] for x in (query, key, value))
-    return scaled_dot_product_attention(*batched, attn_mask=mask)[0].transpose(0, 1)
+    q, k, v = (x.transpose(0, 1)[None] for x in (query, key, value))
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask)[0].transpose(0, 1)

@@ -20,7 +20,7 @@ from transformers.cache_utils import DynamicLayer
 from mmreason.training.generation.prefix_cache import CachedPrefix
 from mmreason.training.rollouts.inputs import unwrap_adapter
 
-_TRIED_ATTENTION = ("sdpa", "eager", "mmreason_packed")
+_TRIED_ATTENTION = ("sdpa", "eager")
 _LENGTH_DEPENDENT_ROPE = ("dynamic", "longrope")
 """Positions that are coded anew for all tokens when a sequence grows."""
 

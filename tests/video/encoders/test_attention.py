@@ -150,10 +150,10 @@ def _with(index: int, tensor: Any) -> Any:
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_shape(inputs: Any, bounds: Any, message: str) -> None:
-    inputs = make_inputs(7) if inputs is None else inputs
+    query, key, value = make_inputs(7) if inputs is None else inputs
     given_bounds: Any = bounds if isinstance(bounds, tuple) else torch.tensor(bounds)
     with pytest.raises(VideoError, match=message):
-        packed_attention(*inputs, given_bounds)
+        packed_attention(query, key, value, given_bounds)
 
 
 def test_a_longest_sequence_that_is_not_is_refused() -> None:

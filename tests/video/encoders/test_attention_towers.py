@@ -34,8 +34,9 @@ PACKS = (
     "minicpmv4_6",
 )
 """Families whose vision towers are handed the bounds of their sequences."""
+QUICK = ("qwen2_5_vl", "qwen3_vl", "qwen3_5", "video_llama_3", "glm4v", "internvl")
 EVERY = [
-    pytest.param(family, marks=() if family in PACKS else pytest.mark.full)
+    pytest.param(family, marks=() if family in QUICK else pytest.mark.full)
     for family in tiny_families.ALL_FAMILIES
     if tiny_families.can_be_made(family)
 ]
