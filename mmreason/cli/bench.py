@@ -1,4 +1,4 @@
-"""`mmreason bench decode` and `rl`: ways to read frames, and ways to learn, side by side."""
+"""`mmreason bench`: ways to read frames, to attend and to learn, side by side."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmreason.cli.bench_attention import bench_attention
 from mmreason.cli.common import Json, print_json, progress_console, result_console
 from mmreason.json_values import encode_json, with_schema
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from mmreason.bench.decode_run import FileResult
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and claims of papers.")
+
+bench_app.command("attention", epilog="Example: mmreason bench attention --out results")(
+    bench_attention
+)
 
 _PLANNING = "planning"
 

@@ -12,17 +12,12 @@ Imports torch and transformers at top: import this module only when a model is w
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    AutoTokenizer,
     PreTrainedTokenizerBase,
 )
 
@@ -40,16 +35,14 @@ from mmreason.models.chat_templates import check_operations, within_limits
 from mmreason.models.context import count_frames, fit_to_context
 from mmreason.models.control_tokens import control_tokens_of
 from mmreason.models.folders import (
-    PACKAGED,
     clip_recipe_from,
     fingerprint_of,
-    locate_weights,
-    weights_folder,
 )
 from mmreason.models.hf_frames import (
     placeholder_id,
     video_support,
 )
+from mmreason.models.hf_load import load_weights
 from mmreason.models.hf_options import (
     check_hf_options,
     fingerprint_with,
@@ -58,13 +51,13 @@ from mmreason.models.hf_options import (
 )
 from mmreason.models.hf_prompts import PromptWriter
 from mmreason.models.hf_replies import ReplyReader, opened_thoughts
-from mmreason.models.hf_settings import is_small, limit_threads, progress_bars
+from mmreason.models.hf_settings import is_small, limit_threads
 from mmreason.models.hf_stopping import (
     StopAtText,
     build_generation_config,
     stopping_criteria,
 )
-from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
+from mmreason.models.hf_text import check_template, prepare_text
 from mmreason.models.hf_tools import writes_tools
 from mmreason.models.hf_traits import EVERYTHING, measure_traits
 from mmreason.models.options import ModelOptions
@@ -76,8 +69,11 @@ from mmreason.models.thought_budget import (
     tokens_with_thought,
 )
 from mmreason.models.tier import thinks_by_name, tier_of_name, tier_of_size
-from mmreason.models.vision_cache import VisionFeatureCache
 from mmreason.types import UsageError
+from mmreason.video.encoders.attention import (
+    PackedTowers,
+    find_packed_towers,
+)
 from mmreason.video.encoders.preprocess import make_pixels_ours
 from mmreason.video.plain_text import show_line
 
@@ -86,8 +82,6 @@ TIMES_IN_A_LINE = (
 )
 
 OWN_PIXELS = "frames are made ready by the model's own processor, which takes longer"
-VISION_CACHE_MB = 256
-"""Memory for the features of frames: a second question about a clip does not look at it again."""
 
 
 class TransformersModel:
@@ -203,6 +197,11 @@ class TransformersModel:
         )
 
     @property
+    def vision_attention(self) -> PackedTowers:
+        """Which parts make one call of attention for all frames, and what computes it."""
+        return find_packed_towers(self.model)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """See `ChatModel`."""
         return tuple(self._notes)
@@ -238,39 +237,25 @@ class TransformersModel:
         *,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
-        attn_implementation: str = "sdpa",
+        attn_implementation: str = "auto",
         options: ModelOptions | None = None,
     ) -> TransformersModel:
         """See `mmreason.models.load`."""
-        source, only_local = locate_weights(name_or_path)
-        settings = {"local_files_only": only_local, "trust_remote_code": False}
+        options = options or ModelOptions()
         try:
-            with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
-                is_text = reads_text_only(source, local_files_only=only_local)
-                kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
-                reader = AutoTokenizer if is_text else AutoProcessor
-                processor = reader.from_pretrained(source, **settings)
-                model = kind.from_pretrained(
-                    source,
-                    use_safetensors=True,
-                    device_map=device_map,
-                    dtype=dtype,
-                    attn_implementation=attn_implementation,
-                    **settings,
-                )
-            if dtype == "auto" and model.device.type == "cpu" and is_small(model):
-                # Many processors have no arithmetic for bfloat16 and take several times as long.
-                model.float()
-            vision_cache_mb = options.vision_cache_mb if options else None
-            cache_mb = VISION_CACHE_MB if vision_cache_mb is None else vision_cache_mb
-            VisionFeatureCache.attach(model, cache_mb * 2**20, is_trainable=True)
-            folder = weights_folder(source)
+            loaded = load_weights(
+                name_or_path,
+                device_map=device_map,
+                dtype=dtype,
+                attn_implementation=attn_implementation,
+                options=options,
+            )
             return cls(
-                model,
-                processor,
+                loaded.model,
+                loaded.processor,
                 name=name_or_path,
-                fingerprint=fingerprint_of(folder),
-                clip=clip_recipe_from(folder),
+                fingerprint=fingerprint_of(loaded.folder),
+                clip=clip_recipe_from(loaded.folder),
                 options=options,
             )
         except UsageError:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mmreason.models.folders import CLIP_RECIPE, locate_weights, weights_folder
-from mmreason.models.hf import TransformersModel, progress_bars
+from mmreason.models.hf import TransformersModel
+from mmreason.models.hf_settings import progress_bars
 from mmreason.models.options import ModelOptions
 from mmreason.training.learner.saving import merge_adapters, prepare_to_save
 from mmreason.training.rollouts.codec import ChatCodec
