@@ -1,0 +1,69 @@
+"""`load_encoder`: by the name of weights, of a timm model, of a model on a hub, or a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from mmreason.video.encoders.backbone import Backbone
+from mmreason.video.encoders.encoder import BATCH_BYTES, FrameEncoder
+from mmreason.video.types import VideoError
+from mmreason.weights import find_weights
+
+DEFAULT = "efficientnet-lite0"
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def load_encoder(
+    name: str = DEFAULT,
+    *,
+    device: str | None = None,
+    dtype: Literal["float32", "bfloat16"] = "float32",
+    batch_bytes: int = BATCH_BYTES,
+    compile: bool = False,
+) -> FrameEncoder:
+    """The encoder of that name.
+
+    "efficientnet-lite0" works without a hub; its weights come by `mmreason weights get
+    efficientnet-lite0`. `device` is CUDA where there is one, else the CPU; a batch holds what fits
+    into `batch_bytes` by an estimate (`FrameEncoder.frame_bytes`); with `compile` torch.compile
+    makes the image tower, at its first frames. Raises VideoError for a name that is none, with the
+    nearest ones, and for weights that are not there or do not serve.
+
+    Example:
+        >>> load_encoder()  # doctest: +SKIP
+        FrameEncoder(efficientnet-lite0, frames, 224x224, float32 on cpu)
+    """
+    if dtype not in _DTYPES:
+        raise VideoError(f"dtype {dtype!r}: expected one of {', '.join(_DTYPES)}")
+    if batch_bytes < 1:
+        raise VideoError(f"batch_bytes must be at least 1, got {batch_bytes}")
+    return FrameEncoder(
+        _load_backbone(name),
+        device=_choose_device(device),
+        dtype=_DTYPES[dtype],
+        batch_bytes=batch_bytes,
+        compile=compile,
+    )
+
+
+def _load_backbone(name: str) -> Backbone:
+    if name == DEFAULT or Path(name).is_dir():
+        from mmreason.video.encoders.efficientnet import load_efficientnet
+
+        return load_efficientnet(find_weights(name))
+    raise VideoError(f"{name!r} is no encoder")
+
+
+def _choose_device(device: str | None) -> str:
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise VideoError(f'device {device!r} is none; give "cpu", "cuda" or "cuda:1"') from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise VideoError(f'device {device!r}: no CUDA device is there; give "cpu" or leave it out')
+    return device
