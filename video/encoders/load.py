@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 import torch
 
+from mmreason.video.encoders import timm_models
 from mmreason.video.encoders.backbone import Backbone
+from mmreason.video.encoders.efficientnet import load_efficientnet
 from mmreason.video.encoders.encoder import BATCH_BYTES, FrameEncoder
+from mmreason.video.encoders.image_text import load_image_text
+from mmreason.video.json_input import JsonInputError, read_json
+from mmreason.video.plain_text import show_line
 from mmreason.video.types import VideoError
 from mmreason.weights import find_weights
 
 DEFAULT = "efficientnet-lite0"
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+"""An owner and a model."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -50,11 +58,34 @@ def load_encoder(
 
 
 def _load_backbone(name: str) -> Backbone:
-    if name == DEFAULT or Path(name).is_dir():
-        from mmreason.video.encoders.efficientnet import load_efficientnet
-
+    path = Path(name).expanduser()
+    is_folder = bool(name.strip()) and path.is_dir()
+    if name == DEFAULT or (is_folder and not (path / "config.json").is_file()):
         return load_efficientnet(find_weights(name))
-    raise VideoError(f"{name!r} is no encoder")
+    if path.suffix == ".safetensors":
+        return timm_models.load_timm_folder(path)
+    if is_folder:
+        is_timm = _is_timm_config(path / "config.json")
+        return timm_models.load_timm_folder(path) if is_timm else load_image_text(name)
+    if timm_models.is_timm_name(name):
+        return timm_models.load_timm(name)
+    if not _HUB_NAME.fullmatch(name) or name.startswith(timm_models.PREFIX):
+        near = timm_models.find_near_names(name) or (DEFAULT,)
+        raise VideoError(
+            f"{show_line(name)!r} is no encoder that mmreason or timm knows, and no folder; near "
+            f"are: {', '.join(near)}"
+        )
+    if _is_timm_config(timm_models.fetch_file(name, "config.json")):
+        return timm_models.load_timm_folder(timm_models.fetch_file(name, "model.safetensors"))
+    return load_image_text(name)
+
+
+def _is_timm_config(path: Path) -> bool:
+    try:
+        config = read_json(path)
+    except (JsonInputError, OSError) as error:
+        raise VideoError(f"{path}: {error}") from error
+    return isinstance(config, dict) and "architecture" in config
 
 
 def _choose_device(device: str | None) -> str:
