@@ -206,9 +206,9 @@ def test_ctrl_c_keeps_what_was_seen_and_the_next_run_goes_on(tmp_path):
     assert answer.cost.cache_hits == 4 + 4 and answer.cost.model_calls > 0
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-@pytest.mark.parametrize("hours", [2, pytest.param(10, marks=pytest.mark.full)])
+@pytest.mark.parametrize("hours", [2, 10])
 def test_hours_fit_in_memory(tmp_path, hours):
     """Peak memory of a process that asks about a long world, torch and weights included. Not by
     getrusage, which also counts what the process that started this one held."""

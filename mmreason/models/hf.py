@@ -76,11 +76,14 @@ from mmreason.models.thought_budget import (
 )
 from mmreason.models.tier import thinks_by_name, tier_of_name, tier_of_size
 from mmreason.types import UsageError
+from mmreason.video.encoders.preprocess import make_pixels_ours
 from mmreason.video.plain_text import show_line
 
 TIMES_IN_A_LINE = (
     "this model's prompts hold no time of a frame: times are told in one line before each clip"
 )
+
+OWN_PIXELS = "frames are made ready by the model's own processor, which takes longer"
 
 
 class TransformersModel:
@@ -124,6 +127,7 @@ class TransformersModel:
             with within_limits(name):
                 self.takes_video, notes = video_support(processor)
             notes += self._choose_frames_as(options)
+            notes += tuple(f"{OWN_PIXELS}: {reason}" for reason in make_pixels_ours(processor))
         self._notes = dict.fromkeys(notes)
         """Shared by copies: what is learnt of the weights holds for all of them."""
         template = str(

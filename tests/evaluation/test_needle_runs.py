@@ -199,6 +199,7 @@ def test_a_folder_holds_one_way_of_measuring(measured):
         run_plan(replace(PLAN, methods=("guess",)), measured)
 
 
+@pytest.mark.full
 def test_captions_that_tell_less_find_less(tmp_path):
     """Paired over the same questions: what is told at a chance is told at every higher one."""
     plan = replace(PLAN, seeds=tuple(range(4)), methods=("greedy",))

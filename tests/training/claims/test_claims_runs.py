@@ -77,8 +77,8 @@ def test_claims_are_judged_within_seeds() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        # Plays whole worlds, which takes twenty seconds.
-        pytest.param(name, marks=pytest.mark.full) if name == "navigation" else name
+        # These ask whole worlds, which takes up to twenty seconds.
+        pytest.param(name, marks=pytest.mark.full) if name in ("navigation", "nano") else name
         for name in runs.EXPERIMENTS
     ],
 )

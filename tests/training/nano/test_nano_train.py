@@ -64,6 +64,7 @@ def test_a_killed_run_continues_to_the_same_weights(tiny_config, whole_run, tmp_
         assert torch.equal(value, expected[name]), name
 
 
+@pytest.mark.full
 def test_the_number_of_workers_changes_nothing(tiny_config, whole_run, tmp_path):
     for _ in train_nano(tiny_config, tmp_path, workers=1):
         pass
@@ -96,6 +97,7 @@ def test_recipes_of_declines_show_all_kinds_beside_worlds(name):
     assert config.checkpoint_every < config.steps
 
 
+@pytest.mark.full
 def test_a_run_that_is_stopped_early_keeps_every_step(tiny_config, whole_run, tmp_path):
     """Stopped after three steps, between checkpoints; the log holds every step once."""
     done: list[int] = []
@@ -144,6 +146,7 @@ def test_another_config_in_the_same_folder_is_refused(tiny_config, whole_run):
         next(iter(train_nano(replace(tiny_config, seed=8), whole_run, workers=0)))
 
 
+@pytest.mark.full
 def test_loss_falls_on_one_repeated_batch(tiny_config):
     from mmreason.training.nano.architecture import build_model, build_tokenizer
     from mmreason.training.nano.learner import Learner

@@ -1,0 +1,154 @@
+"""Frames to a model's input in one pass: resized as bytes, then written straight to their place.
+
+Nothing else has the size of the frames in floating point. Rows of colours stay together as the
+reader gives them ("channels last"), which is what torch resizes fastest. The arithmetic is that of
+transformers' processors, operation by operation: on a CPU the numbers are the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmreason.video.encoders.preprocess.recipe import FrameRecipe, Patching, PreparedFrames
+from mmreason.video.types import VideoError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_GROUP_BYTES = 16 * 2**20
+"""Of prepared numbers that are made at a time: they stay in a processor's cache."""
+
+
+def preprocess_frames(
+    pixels: np.ndarray | Tensor,
+    recipe: FrameRecipe,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> PreparedFrames:
+    """`pixels` uint8 (N, H, W, 3), an array or a tensor, as `recipe` says; on `device`, in `dtype`
+    (float32). The frames of a clip that do not fill its last square in time are followed by the
+    last one again.
+
+    VideoError for another shape or type, no frames, and sizes that do not fit the recipe.
+    """
+    import torch
+
+    frames = check_pixels(pixels)
+    count, height, width, _ = frames.shape
+    size_px = recipe.size(count, height, width)
+    shown_px = recipe.crop_px or size_px
+    _check_size(size_px, shown_px, recipe.patching)
+    depth = recipe.patching.frames if recipe.patching and not recipe.is_still else 1
+    steps = -(-count // depth)
+    device, dtype = torch.device(device), dtype or torch.float32
+    values = torch.empty(_shape_of(steps, shown_px, recipe), device=device, dtype=dtype)
+    rows = len(values) // steps
+    mean, deviation = (
+        torch.tensor(row, device=device) * 255.0 for row in (recipe.mean, recipe.std)
+    )
+    per_group = max(1, _GROUP_BYTES // (rows * values[0].numel() * 4))
+    for first in range(0, steps, per_group):
+        last = min(first + per_group, steps)
+        group = _take(frames, first * depth, last * depth).to(device)
+        group = _crop(resize_bytes(group, size_px, recipe.resample), shown_px)
+        target = values[first * rows : last * rows]
+        # Numbers are made in float32, whatever they are kept in.
+        written = target if dtype == torch.float32 else target.float()
+        _in_order_of_frames(written, shown_px, recipe).copy_(_lay_out(group, recipe, depth))
+        colours = written.view(len(written), 3, -1)
+        colours.sub_(mean[:, None]).div_(deviation[:, None])
+        if written is not target:
+            target.copy_(written)
+    grid = None
+    if recipe.patching:
+        side = recipe.patching.side_px
+        grid = (1 if recipe.is_still else steps, shown_px[0] // side, shown_px[1] // side)
+    return PreparedFrames(values, size_px, grid)
+
+
+def check_pixels(pixels: Any) -> Tensor:
+    """The frames as a tensor, without a copy. VideoError for what are none."""
+    import torch
+
+    shape, kind = tuple(getattr(pixels, "shape", ())), getattr(pixels, "dtype", type(pixels))
+    if len(shape) != 4 or shape[-1] != 3 or 0 in shape or kind not in (np.uint8, torch.uint8):
+        raise VideoError(
+            "expected frames as uint8 of shape (frames, height, width, 3), each 1 or more, "
+            f"got {kind} of shape {shape}"
+        )
+    return pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(pixels)
+
+
+def resize_bytes(frames: Tensor, size_px: tuple[int, int], resample: str) -> Tensor:
+    """uint8 (n, 3, H, W) brought to `size_px`, as torchvision's `resize` does with antialiasing."""
+    if frames.shape[-2:] == size_px:
+        return frames
+    from torchvision.transforms.v2.functional import InterpolationMode, resize
+
+    return resize(frames, list(size_px), InterpolationMode(resample), antialias=True)
+
+
+def _take(frames: Tensor, first: int, last: int) -> Tensor:
+    """(last - first, 3, H, W); past the end the last frame again."""
+    import torch
+
+    group = frames[first:last].permute(0, 3, 1, 2)
+    missing = last - first - len(group)
+    return torch.cat([group, group[-1:].expand(missing, -1, -1, -1)]) if missing else group
+
+
+def _crop(frames: Tensor, size_px: tuple[int, int]) -> Tensor:
+    height, width = size_px
+    top, left = (frames.shape[-2] - height) // 2, (frames.shape[-1] - width) // 2
+    return frames[..., top : top + height, left : left + width]
+
+
+def _shape_of(steps: int, shown_px: tuple[int, int], recipe: FrameRecipe) -> tuple[int, ...]:
+    """Of what is given back."""
+    height, width = shown_px
+    if recipe.patching is None:
+        return steps, 3, height, width
+    squares = (height // recipe.patching.side_px) * (width // recipe.patching.side_px)
+    return steps * squares, recipe.patching.row_length
+
+
+def _in_order_of_frames(values: Tensor, shown_px: tuple[int, int], recipe: FrameRecipe) -> Tensor:
+    """A view of what is given back, to write frames to: (steps, frames, 3, blocks down, rows of
+    squares, rows of pixels, blocks across, columns of squares, columns of pixels)."""
+    patching = recipe.patching
+    if patching is None:
+        return values
+    side, merge = patching.side_px, patching.merge
+    down, across = (px // (side * merge) for px in shown_px)
+    blocks = values.view(-1, down, across, merge, merge, 3, patching.frames, side, side)
+    return blocks.permute(0, 6, 5, 1, 3, 7, 2, 4, 8)
+
+
+def _lay_out(frames: Tensor, recipe: FrameRecipe, depth: int) -> Tensor:
+    """uint8 (n, 3, H, W) as `_in_order_of_frames` has it, without a copy."""
+    patching = recipe.patching
+    if patching is None:
+        return frames
+    side, merge = patching.side_px, patching.merge
+    rows = frames.unflatten(3, (-1, merge, side)).unflatten(2, (-1, merge, side))
+    return rows.unflatten(0, (-1, depth))
+
+
+def _check_size(
+    size_px: tuple[int, int], shown_px: tuple[int, int], patching: Patching | None
+) -> None:
+    multiple = patching.side_px * patching.merge if patching else 1
+    if any(side % multiple for side in shown_px):
+        raise VideoError(
+            f"frames of {shown_px[1]}x{shown_px[0]} pixels do not divide into blocks of "
+            f"{multiple}x{multiple}; let them be resized, or hand over sides that are multiples"
+        )
+    if any(shown > side for shown, side in zip(shown_px, size_px, strict=True)):
+        raise VideoError(
+            f"a middle of {shown_px[1]}x{shown_px[0]} pixels does not fit into frames that are "
+            f"resized to {size_px[1]}x{size_px[0]}"
+        )

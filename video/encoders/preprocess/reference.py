@@ -1,0 +1,50 @@
+"""The same as `prepare.py` in the plainest way, over whole frames: what it is held to in tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmreason.video.encoders.preprocess.recipe import FrameRecipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def preprocess_plainly(pixels: np.ndarray, recipe: FrameRecipe) -> Tensor:
+    """The `values` of `preprocess_frames`, with a copy in floating point for every step."""
+    import torch
+    from torchvision.transforms.v2.functional import InterpolationMode, resize
+
+    count, height, width, _ = pixels.shape
+    size_px = recipe.size(count, height, width)
+    frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    frames = resize(frames, list(size_px), InterpolationMode(recipe.resample), antialias=True)
+    if recipe.crop_px:
+        top, left = ((size_px[i] - recipe.crop_px[i]) // 2 for i in (0, 1))
+        frames = frames[..., top : top + recipe.crop_px[0], left : left + recipe.crop_px[1]]
+    mean, std = (torch.tensor(row)[:, None, None] * 255 for row in (recipe.mean, recipe.std))
+    values = (frames.float() - mean) / std
+    if recipe.patching is None:
+        return values
+    side, merge, depth = (
+        recipe.patching.side_px,
+        recipe.patching.merge,
+        recipe.patching.frames,
+    )
+    rows = []
+    step = 1 if recipe.is_still else depth
+    for first in range(0, count, step):
+        # A square in time: stills fill it alone, the last frame of a clip again and again.
+        cube = torch.stack(
+            [values[first if recipe.is_still else min(first + t, count - 1)] for t in range(depth)]
+        )
+        for top in range(0, values.shape[-2], side * merge):
+            for left in range(0, values.shape[-1], side * merge):
+                for down in range(merge):
+                    for across in range(merge):
+                        y, x = top + down * side, left + across * side
+                        square = cube[:, :, y : y + side, x : x + side]
+                        rows.append(square.transpose(0, 1).flatten())
+    return torch.stack(rows)
