@@ -9,8 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from mmreason.video.plain_text import show_line
+
 SizePx = tuple[int, int]
 """(height, width)."""
+Frames = np.ndarray | Sequence[np.ndarray]
+"""uint8 RGB: (N, H, W, 3), or crops (h, w, 3) each of its own size."""
+FitSize = Callable[[int, int], SizePx]
+"""The size that a model sees of a frame of this height and width."""
 Inputs = dict[str, torch.Tensor]
 """What a tower takes, by the name of its argument; rows are frames or texts."""
 
@@ -29,15 +35,16 @@ class Backbone:
     model: torch.nn.Module
     size_px: SizePx
     """Of the largest picture that the model is given."""
-    fit_size: Callable[[int, int], SizePx]
-    """The size that the model sees of a frame of this height and width. Frames that share it are
-    encoded together, so nothing is padded."""
-    prepare_frames: Callable[[Sequence[np.ndarray], SizePx], Inputs]
-    """Of uint8 (h, w, 3) RGB and their common `fit_size`."""
+    fit_size: FitSize
+    """Frames that share a size are encoded together, so nothing is padded."""
+    prepare_frames: Callable[[Frames, SizePx, torch.device], Inputs]
+    """Of frames and their common `fit_size`; what is resized is resized on that device."""
     embed_frames: Callable[[Inputs], torch.Tensor]
     """(N, D), of any length."""
     recipe: str
     """How frames are prepared, in one line: it is part of the fingerprint."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of how frames are prepared."""
     prepare_texts: Callable[[Sequence[str]], Inputs] | None = None
     embed_texts: Callable[[Inputs], torch.Tensor] | None = None
     """(M, D); None where the model has no text tower."""
@@ -60,3 +67,14 @@ def hash_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
         # As bytes, because numpy has no bfloat16.
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """What a library says, short and on one line.
+
+    Example:
+        >>> first_line(ValueError("no such size\\nStack: ..."))
+        'no such size'
+    """
+    lines = str(error).splitlines() or [type(error).__name__]
+    return show_line(lines[0])[:200]

@@ -5,7 +5,6 @@ Labels name classes by the same network (`mmreason.video.labels.efficientnet`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mmreason.video.encoders.backbone import Backbone, Inputs, SizePx, hash_tensors
+from mmreason.video.encoders.backbone import Backbone, Frames, Inputs, SizePx, hash_tensors
 from mmreason.video.types import VideoError
 
 NAME = "efficientnet-lite0"
@@ -72,7 +71,7 @@ def load_network(folder: Path) -> timm.models.EfficientNet:
     return model.eval()
 
 
-def prepare_pixels(frames: Sequence[np.ndarray]) -> np.ndarray:
+def squash_frames(frames: Frames) -> np.ndarray:
     """float32 (N, 3, 224, 224) of uint8 (h, w, 3): whole frames, whatever their shape."""
     sized = [
         cv2.resize(frame, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA) for frame in frames
@@ -81,5 +80,5 @@ def prepare_pixels(frames: Sequence[np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(((pixels - _MEAN) / _DEVIATION).transpose(0, 3, 1, 2))
 
 
-def _prepare_frames(frames: Sequence[np.ndarray], size_px: SizePx) -> Inputs:
-    return {"pixels": torch.from_numpy(prepare_pixels(frames))}
+def _prepare_frames(frames: Frames, size_px: SizePx, device: torch.device) -> Inputs:
+    return {"pixels": torch.from_numpy(squash_frames(frames))}

@@ -10,7 +10,14 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from mmreason.video.encoders.backbone import Backbone, Inputs, SizePx, hash_tensors
+from mmreason.video.encoders.backbone import (
+    Backbone,
+    Frames,
+    Inputs,
+    SizePx,
+    first_line,
+    hash_tensors,
+)
 from mmreason.video.types import FrameBatch, VideoError
 
 BATCH_BYTES = 1 << 30
@@ -49,10 +56,9 @@ class FrameEncoder:
         self._device = torch.device(device)
         self._dtype = dtype
         self._batch_bytes = batch_bytes
-        self._embed_frames = torch.compile(backbone.embed_frames) if compile else None
-        self._is_compiled = compile
+        self._compiled = torch.compile(backbone.embed_frames) if compile else None
         self._most_frames = _MOST_FRAMES.get(self._device.type, _MOST_FRAMES_ELSEWHERE)
-        self.notes = notes
+        self.notes = (*backbone.notes, *notes)
         """What a reader should know of how it was loaded."""
         backbone.model.to(device=self._device, dtype=dtype).eval().requires_grad_(False)
 
@@ -111,7 +117,7 @@ class FrameEncoder:
         towers = "frames and text" if self.takes_text else "frames"
         return (
             f"FrameEncoder({self.name}, {towers}, {width}x{height}, {self.dtype} on {self.device}"
-            + (", compiled)" if self._is_compiled else ")")
+            + (", compiled)" if self._compiled else ")")
         )
 
     def encode_frames(self, pixels: np.ndarray | FrameBatch) -> np.ndarray:
@@ -120,14 +126,17 @@ class FrameEncoder:
         not finite."""
         frames = pixels.pixels if isinstance(pixels, FrameBatch) else pixels
         _check_frames(frames)
-        return self._encode(list(frames))
+        if not len(frames):
+            return np.zeros((0, self.dim), np.float32)
+        return self._encode_group(frames, range(len(frames)))
 
     def encode_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """float32 (N, D), rows of length 1 in the order of `crops`, each uint8 (h, w, 3) RGB of its
         own size. Raises VideoError as `encode_frames`."""
+        crops = list(crops)
         for number, crop in enumerate(crops):
             _check_crop(crop, number)
-        return self._encode(list(crops))
+        return self._encode_groups(crops)
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """float32 (M, D), rows of length 1. Raises VideoError for a model without a text tower, and
@@ -143,44 +152,61 @@ class FrameEncoder:
         rows = [np.zeros((0, self.dim), np.float32)]
         for first in range(0, len(texts), _MOST_TEXTS):
             features = self._run(embed, prepare(texts[first : first + _MOST_TEXTS]))
-            rows.append(self._normalise(features, first, "text"))
+            rows.append(self._normalise(features, range(first, len(texts)), "text"))
         return np.concatenate(rows)
 
-    def _encode(self, frames: list[np.ndarray]) -> np.ndarray:
-        vectors = np.zeros((len(frames), self.dim), np.float32)
+    def _encode_groups(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """Rows in the order of `crops`, of which those that the model sees alike run together."""
+        vectors = np.zeros((len(crops), self.dim), np.float32)
         groups: dict[SizePx, list[int]] = {}
-        for number, frame in enumerate(frames):
-            groups.setdefault(self._backbone.fit_size(*frame.shape[:2]), []).append(number)
-        for size_px, numbers in groups.items():
-            for first, batch in self._embed_batches([frames[i] for i in numbers], size_px):
-                vectors[numbers[first : first + len(batch)]] = self._normalise(
-                    batch, first, "frame"
-                )
+        for number, crop in enumerate(crops):
+            groups.setdefault(self._backbone.fit_size(*crop.shape[:2]), []).append(number)
+        for numbers in groups.values():
+            vectors[numbers] = self._encode_group([crops[i] for i in numbers], numbers)
         return vectors
 
-    def _embed_batches(
-        self, frames: list[np.ndarray], size_px: SizePx
-    ) -> Iterator[tuple[int, torch.Tensor]]:
-        """(number of the first frame, its batch's features), of frames that share a size."""
-        embed = self._embed_frames or self._backbone.embed_frames
+    def _encode_group(self, frames: Frames, numbers: Sequence[int]) -> np.ndarray:
+        """Rows of frames that share a `fit_size`; `numbers` are those that errors name."""
+        size_px = self._backbone.fit_size(*frames[0].shape[:2])
+        rows, first = [], 0
+        for features in self._embed_batches(frames, size_px):
+            rows.append(self._normalise(features, numbers[first:], "frame"))
+            first += len(features)
+        return np.concatenate(rows)
+
+    def _embed_batches(self, frames: Frames, size_px: SizePx) -> Iterator[torch.Tensor]:
+        """Features of one batch after the other."""
         first = 0
         while first < len(frames):
-            count = self._count_frames(size_px)
-            inputs = self._backbone.prepare_frames(frames[first : first + count], size_px)
+            batch = frames[first : first + self._count_frames(size_px)]
             try:
-                features = self._run(embed, inputs)
+                features = self._embed_batch(batch, size_px)
             except torch.OutOfMemoryError as error:
-                if count == 1:
+                if len(batch) == 1:
                     raise VideoError(
                         f"{self.name}: one frame of {size_px[1]}x{size_px[0]} does not fit into "
                         f'the memory of {self.device}; use dtype="bfloat16" or device="cpu"'
                     ) from error
                 # Kept for later calls: what did not fit once will not fit again.
-                self._most_frames = count // 2
+                self._most_frames = len(batch) // 2
                 torch.cuda.empty_cache()
                 continue
-            yield first, features
+            yield features
             first += len(features)
+
+    def _embed_batch(self, frames: Frames, size_px: SizePx) -> torch.Tensor:
+        inputs = self._backbone.prepare_frames(frames, size_px, self._device)
+        if self._compiled is None:
+            return self._run(self._backbone.embed_frames, inputs)
+        try:
+            return self._run(self._compiled, inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise VideoError(
+                f"{self.name} cannot be compiled here ({first_line(error)}); a CPU needs g++, "
+                "or load it with compile=False"
+            ) from error
 
     def _count_frames(self, size_px: SizePx) -> int:
         """How many frames of this size go into one batch."""
@@ -192,7 +218,9 @@ class FrameEncoder:
         """(D, bytes of one frame while it runs), of one grey frame."""
         height, width = self.size_px
         grey = np.full((height, width, 3), 128, np.uint8)
-        inputs = self._backbone.prepare_frames([grey], self._backbone.fit_size(height, width))
+        inputs = self._backbone.prepare_frames(
+            [grey], self._backbone.fit_size(height, width), self._device
+        )
         with _measure_layers(self._backbone.model) as layer_bytes:
             features = self._run(self._backbone.embed_frames, inputs)
         if features.ndim != 2:
@@ -211,17 +239,17 @@ class FrameEncoder:
         with torch.inference_mode():
             return embed(placed)
 
-    def _normalise(self, features: torch.Tensor, first: int, kind: str) -> np.ndarray:
-        """float32 rows of length 1 on the CPU; `first` is the number of the first row."""
+    def _normalise(self, features: torch.Tensor, numbers: Sequence[int], kind: str) -> np.ndarray:
+        """float32 rows of length 1 on the CPU; `numbers` are those of its rows, for errors."""
         vectors = features.float()
         lengths = vectors.norm(dim=1, keepdim=True)
         is_usable = (lengths.isfinite() & (lengths > 0)).squeeze(1)
         if not bool(is_usable.all()):
-            number = first + int((~is_usable).nonzero()[0])
-            length = float(lengths[number - first])
+            row = int((~is_usable).nonzero()[0])
             raise VideoError(
-                f"{self.name} gave a vector of length {length:g} for {kind} {number}, expected a "
-                f"finite one above 0: its weights are damaged, or {self.dtype} is too narrow for it"
+                f"{self.name} gave a vector of length {float(lengths[row]):g} for {kind} "
+                f"{numbers[row]}, expected a finite one above 0: its weights are damaged, or "
+                f"{self.dtype} is too narrow for it"
             )
         return (vectors / lengths).cpu().numpy()
 

@@ -7,13 +7,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import AutoModel, AutoProcessor
 from transformers.models.siglip2.image_processing_siglip2 import get_image_size_for_max_num_patches
 
-from mmreason.video.encoders.backbone import Backbone, Inputs, SizePx
-from mmreason.video.encoders.pixels import cut_ends
+from mmreason.video.encoders.backbone import Backbone, Frames, Inputs, SizePx, first_line
+from mmreason.video.encoders.pixels import prepare_pixels
+from mmreason.video.encoders.preprocess import FrameRecipe, recipe_of
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import VideoError
 
@@ -26,9 +26,8 @@ def load_image_text(name: str) -> Backbone:
         model: Any = AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
         processor: Any = AutoProcessor.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        reason = show_line((str(error).splitlines() or [type(error).__name__])[0])
         raise VideoError(
-            f"{name}: cannot be loaded as an image model ({reason}); give "
+            f"{name}: cannot be loaded as an image model ({first_line(error)}); give "
             '"efficientnet-lite0", a folder with config.json, or a name on a hub that can be '
             "reached"
         ) from error
@@ -43,6 +42,7 @@ def load_image_text(name: str) -> Backbone:
 def build_backbone(model: Any, processor: Any, name: str) -> Backbone:
     """`model` of transformers and its processor as a backbone of two towers."""
     images = processor.image_processor
+    recipe = recipe_of(images)
     patch_px, most_patches = _read_patches(images)
     side_px = patch_px * math.isqrt(most_patches) or model.config.vision_config.image_size
 
@@ -51,9 +51,9 @@ def build_backbone(model: Any, processor: Any, name: str) -> Backbone:
             return get_image_size_for_max_num_patches(height, width, patch_px, most_patches)
         return side_px, side_px
 
-    def prepare_frames(frames: Sequence[np.ndarray], size_px: SizePx) -> Inputs:
-        if getattr(images, "do_center_crop", False):
-            frames = [cut_ends(frame) for frame in frames]
+    def prepare_frames(frames: Frames, size_px: SizePx, device: torch.device) -> Inputs:
+        if isinstance(recipe, FrameRecipe):
+            return {"pixel_values": prepare_pixels(frames, recipe, device)}
         # The layout is named because that of a crop three pixels high could be guessed wrong.
         inputs = images(images=list(frames), input_data_format="channels_last", return_tensors="pt")
         if most_patches:
@@ -78,6 +78,9 @@ def build_backbone(model: Any, processor: Any, name: str) -> Backbone:
         fit_size=fit_size,
         prepare_frames=prepare_frames,
         embed_frames=lambda inputs: _unwrap(model.get_image_features(**inputs)),
+        notes=()
+        if isinstance(recipe, FrameRecipe)
+        else (f"frames are prepared by the model's own processor: {recipe.reason}",),
         recipe=json.dumps(images.to_dict(), sort_keys=True, default=str),
         prepare_texts=prepare_texts,
         embed_texts=lambda inputs: _unwrap(model.get_text_features(**inputs)),

@@ -48,12 +48,14 @@ def load_encoder(
         raise VideoError(f"dtype {dtype!r}: expected one of {', '.join(_DTYPES)}")
     if batch_bytes < 1:
         raise VideoError(f"batch_bytes must be at least 1, got {batch_bytes}")
+    chosen = _choose_device(device)
     return FrameEncoder(
         _load_backbone(name),
-        device=_choose_device(device),
+        device=chosen,
         dtype=_DTYPES[dtype],
         batch_bytes=batch_bytes,
         compile=compile,
+        notes=_note_slow_numbers(chosen) if dtype == "bfloat16" else (),
     )
 
 
@@ -98,3 +100,16 @@ def _choose_device(device: str | None) -> str:
     if kind == "cuda" and not torch.cuda.is_available():
         raise VideoError(f'device {device!r}: no CUDA device is there; give "cpu" or leave it out')
     return device
+
+
+def _note_slow_numbers(device: str) -> tuple[str, ...]:
+    """A note where the device works out bfloat16 by way of float32."""
+    if device.startswith("cuda"):
+        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device == "cpu":
+        # Since torch 2.10.
+        abilities = getattr(torch.cpu, "get_capabilities", dict)()
+        is_fast = any(abilities.get(key) for key in ("avx512_bf16", "amx_bf16", "bf16"))
+    else:
+        return ()
+    return () if is_fast else (f"{device} has no fast bfloat16: float32 takes less time here",)

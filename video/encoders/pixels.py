@@ -1,79 +1,52 @@
-"""Uint8 frames to the pixels that square-input models take: resize, crop, normalise."""
+"""Frames or crops of any size, made ready by one recipe."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
-from torch.nn import functional
 
-from mmreason.video.encoders.backbone import SizePx
+from mmreason.video.encoders.preprocess import FrameRecipe, preprocess_frames
 
 _MOST_ASPECT = 8
-"""Of what is resized before a centred square is cut from it: the ends of a long strip would cost
-gigabytes and are not looked at."""
+"""Of a strip whose middle is cut out after the resize: its ends would cost gigabytes and are not
+looked at."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PixelRecipe:
-    """How a model wants its pixels.
+def prepare_pixels(
+    frames: np.ndarray | Sequence[np.ndarray], recipe: FrameRecipe, device: torch.device
+) -> torch.Tensor:
+    """float32 (N, 3, height, width) of uint8 (N, H, W, 3) RGB, or of crops (h, w, 3) each of its
+    own size that the recipe brings to one.
 
     Example:
-        >>> recipe = PixelRecipe(mean=(0.5,) * 3, std=(0.5,) * 3, fit="crop", crop_share=0.9)
-        >>> recipe.prepare([np.zeros((90, 160, 3), np.uint8)], (224, 224)).shape
-        torch.Size([1, 3, 224, 224])
+        >>> recipe = FrameRecipe(mean=(0.5,) * 3, std=(0.5,) * 3, size=lambda n, h, w: (32, 32))
+        >>> crops = [np.zeros((90, 160, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)]
+        >>> prepare_pixels(crops, recipe, torch.device("cpu")).shape
+        torch.Size([2, 3, 32, 32])
     """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    """By channel (three), of pixels of 0..1."""
-    resample: Literal["bicubic", "bilinear"] = "bicubic"
-    fit: Literal["crop", "squash"] = "squash"
-    """"crop": the frame covers a square and its longer side loses its ends. "squash": the whole
-    frame, its shape not kept."""
-    crop_share: float = 1.0
-    """Then the middle is cut out: so much of each side."""
-
-    def prepare(self, frames: Sequence[np.ndarray], size_px: SizePx) -> torch.Tensor:
-        """float32 (N, 3, height, width) of uint8 (h, w, 3) RGB, each of its own size."""
-        # The layout that models are fed with elsewhere: a batch of one image or many runs the same.
-        sized = torch.cat([self._resize(frame, size_px) for frame in frames]).contiguous()
-        # In one pass over what is small by now: (pixel / 255 - mean) / std.
-        scale = 1 / (255 * torch.tensor(self.std))
-        shift = -torch.tensor(self.mean) / torch.tensor(self.std)
-        return torch.addcmul(shift[:, None, None], sized.float(), scale[:, None, None])
-
-    def _resize(self, frame: np.ndarray, size_px: SizePx) -> torch.Tensor:
-        """uint8 (1, 3, height, width)."""
-        scaled_px = tuple(math.floor(side / self.crop_share) for side in size_px)
-        if self.fit == "crop":
-            frame = cut_ends(frame)
-            height, width = frame.shape[:2]
-            shorter = min(height, width)
-            scaled_px = (scaled_px[0] * height // shorter, scaled_px[1] * width // shorter)
-        pixels = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None]
-        if frame.shape[:2] != scaled_px:
-            pixels = functional.interpolate(pixels, scaled_px, mode=self.resample, antialias=True)
-        return _cut_middle(pixels, size_px)
+    groups = [frames] if isinstance(frames, np.ndarray) else [crop[None] for crop in frames]
+    rows = [
+        preprocess_frames(_own(cut_ends(group, recipe)), recipe, device=device).values
+        for group in groups
+    ]
+    return rows[0] if len(rows) == 1 else torch.cat(rows)
 
 
-def cut_ends(frame: np.ndarray) -> np.ndarray:
-    """The middle of a strip that is more than `_MOST_ASPECT` times as long as wide."""
-    for axis in (0, 1):
-        surplus = frame.shape[axis] - _MOST_ASPECT * frame.shape[1 - axis]
-        if surplus > 1:
-            # As much at both ends, so that the middle stays where it is.
-            end = surplus // 2
-            return frame[end:-end] if axis == 0 else frame[:, end:-end]
-    return frame
+def cut_ends(frames: np.ndarray, recipe: FrameRecipe) -> np.ndarray:
+    """(N, H, W, 3) without the ends of strips of which the recipe takes the middle only."""
+    height, width = frames.shape[1:3]
+    if recipe.crop_px is None:
+        return frames
+    if max(recipe.size(1, height, width)) <= _MOST_ASPECT * max(recipe.crop_px):
+        return frames
+    # As much at both ends, so that the middle stays where it is.
+    end = (max(height, width) - _MOST_ASPECT * min(height, width)) // 2
+    return frames[:, end:-end] if height > width else frames[:, :, end:-end]
 
 
-def _cut_middle(pixels: torch.Tensor, size_px: SizePx) -> torch.Tensor:
-    top, left = (
-        round((have - want) / 2) for have, want in zip(pixels.shape[2:], size_px, strict=True)
-    )
-    return pixels[:, :, top : top + size_px[0], left : left + size_px[1]]
+def _own(frames: np.ndarray) -> np.ndarray:
+    """The same, copied where torch takes no view of it: turned round, or not to be written to."""
+    is_plain = frames.flags.c_contiguous and frames.flags.writeable
+    return frames if is_plain else frames.copy()

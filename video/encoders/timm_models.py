@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import math
+from collections.abc import Sequence
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import timm
 import torch
 from huggingface_hub import hf_hub_download
@@ -16,8 +17,9 @@ from timm.data import resolve_model_data_config
 from timm.data.naflex_transforms import get_image_size_for_seq
 from timm.models import NaFlexVit
 
-from mmreason.video.encoders.backbone import Backbone, Inputs, SizePx
-from mmreason.video.encoders.pixels import PixelRecipe
+from mmreason.video.encoders.backbone import Backbone, FitSize, Frames, Inputs, SizePx, first_line
+from mmreason.video.encoders.pixels import prepare_pixels
+from mmreason.video.encoders.preprocess import FrameRecipe
 from mmreason.video.json_input import JsonInputError, read_json
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import VideoError
@@ -84,7 +86,7 @@ def fetch_file(repository: str, file_name: str) -> Path:
     except (OSError, ValueError) as error:
         raise VideoError(
             f"{repository}: {file_name} is not on this machine and cannot be fetched from the hub "
-            f"({_first_line(error)}); fetch it where the hub can be reached "
+            f"({first_line(error)}); fetch it where the hub can be reached "
             f"(`hf download {repository} --local-dir FOLDER`) and give the folder, or use "
             '"efficientnet-lite0"'
         ) from error
@@ -122,7 +124,7 @@ def _create(source: str, name: str, weights: Path) -> torch.nn.Module:
     except (RuntimeError, ValueError, TypeError, KeyError, OSError, SafetensorError) as error:
         raise VideoError(
             f"{name}: {weights.name} does not fit the model of timm {timm.__version__} "
-            f"({_first_line(error)})"
+            f"({first_line(error)})"
         ) from error
 
 
@@ -133,24 +135,25 @@ def build_backbone(model: torch.nn.Module, name: str) -> Backbone:
     channels, height, width = config["input_size"]
     if channels != 3:
         raise VideoError(f"{name}: takes {channels} channels, expected 3 (RGB)")
-    recipe = _read_recipe(config, name)
-    fit_size = _keep_shape(model, (height, width)) if isinstance(model, NaFlexVit) else None
+    keep_shape = _keep_shape(model, (height, width)) if isinstance(model, NaFlexVit) else None
+    recipe = _read_recipe(config, name, keep_shape)
+    settings = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
 
-    def prepare_frames(frames: Sequence[np.ndarray], size_px: SizePx) -> Inputs:
-        return {"pixels": recipe.prepare(frames, size_px)}
+    def prepare_frames(frames: Frames, size_px: SizePx, device: torch.device) -> Inputs:
+        return {"pixels": prepare_pixels(frames, recipe, device)}
 
     return Backbone(
         name=name,
         model=model,
         size_px=(height, width),
-        fit_size=fit_size or (lambda frame_height, frame_width: (height, width)),
+        fit_size=keep_shape or (lambda frame_height, frame_width: (height, width)),
         prepare_frames=prepare_frames,
         embed_frames=lambda inputs: model(inputs["pixels"]),
-        recipe=f"{height}x{width} {recipe}",
+        recipe=json.dumps([config[key] for key in settings]),
     )
 
 
-def _read_recipe(config: dict[str, Any], name: str) -> PixelRecipe:
+def _read_recipe(config: dict[str, Any], name: str, keep_shape: FitSize | None) -> FrameRecipe:
     """timm's own evaluation transform, from the `config` of the weights."""
     _, height, width = config["input_size"]
     resample, crop_mode = config["interpolation"], config["crop_mode"]
@@ -158,16 +161,32 @@ def _read_recipe(config: dict[str, Any], name: str) -> PixelRecipe:
         raise VideoError(f"{name}: resizes by {resample!r}, expected 'bicubic' or 'bilinear'")
     if crop_mode == "border" or (crop_mode == "center" and height != width):
         raise VideoError(f"{name}: crops by {crop_mode!r} to {height}x{width}, which is not read")
-    return PixelRecipe(
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
+    # Larger by so much, of which the middle is cut out.
+    scaled_px = tuple(math.floor(side / config["crop_pct"]) for side in (height, width))
+
+    def size(count: int, frame_height: int, frame_width: int) -> SizePx:
+        if keep_shape is not None:
+            return keep_shape(frame_height, frame_width)
+        if crop_mode == "squash":
+            return scaled_px[0], scaled_px[1]
+        shorter = min(frame_height, frame_width)
+        return scaled_px[0] * frame_height // shorter, scaled_px[1] * frame_width // shorter
+
+    return FrameRecipe(
+        mean=_triple(config["mean"]),
+        std=_triple(config["std"]),
+        size=size,
         resample=resample,
-        fit="crop" if crop_mode == "center" else "squash",
-        crop_share=config["crop_pct"],
+        crop_px=None if keep_shape else (height, width),
     )
 
 
-def _keep_shape(model: NaFlexVit, size_px: SizePx) -> Callable[[int, int], SizePx]:
+def _triple(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = map(float, values)
+    return red, green, blue
+
+
+def _keep_shape(model: NaFlexVit, size_px: SizePx) -> FitSize:
     """Sizes of whole patches in the shape of the frame, of at most as many as `size_px` holds."""
     patch_px = model.get_patch_size()
     most_patches = (size_px[0] // patch_px[0]) * (size_px[1] // patch_px[1])
@@ -179,8 +198,3 @@ def _keep_shape(model: NaFlexVit, size_px: SizePx) -> Callable[[int, int], SizeP
         return fit_height, fit_width
 
     return fit_size
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines() or [type(error).__name__]
-    return show_line(lines[0])[:200]

@@ -65,7 +65,7 @@ class EfficientNetLite:
         """Probabilities (N, 1000) and the last feature maps (N, 1280, 7, 7)."""
         import torch
 
-        from mmreason.video.encoders.efficientnet import prepare_pixels
+        from mmreason.video.encoders.efficientnet import squash_frames
 
         last = self._last
         if last is not None and last[0] is frames:
@@ -73,7 +73,7 @@ class EfficientNetLite:
         probabilities, features = [], []
         with torch.inference_mode():
             for first in range(0, len(frames), _MOST_AT_ONCE):
-                pixels = torch.from_numpy(prepare_pixels(frames[first : first + _MOST_AT_ONCE]))
+                pixels = torch.from_numpy(squash_frames(frames[first : first + _MOST_AT_ONCE]))
                 maps = self._model.forward_features(pixels)
                 logits = self._model.forward_head(maps)
                 probabilities.append(logits.softmax(dim=1).numpy())
