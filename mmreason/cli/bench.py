@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmreason.cli.bench_encode import bench_encode
 from mmreason.cli.common import Json, print_json, progress_console, result_console
 from mmreason.json_values import encode_json, with_schema
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mmreason.bench.decode_run import FileResult
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and claims of papers.")
+
+bench_app.command("encode", epilog="Example: mmreason bench encode --out results")(bench_encode)
 
 _PLANNING = "planning"
 

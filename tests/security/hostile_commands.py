@@ -421,5 +421,6 @@ CASES: dict[str, Case] = {
     "eval navigation": lambda stage: [["eval", "navigation", "--length", EVIL]],
     "eval nano": lambda stage: [["eval", "nano", "--calibrate", "--model", EVIL]],
     "bench decode": lambda stage: [["bench", "decode", "--only", EVIL]],
+    "bench encode": lambda stage: [["bench", "encode", EVIL], ["bench", "encode", "--out"]],
     "bench rl": lambda stage: [["bench", "rl", "--only", EVIL]],
 }

@@ -21,6 +21,16 @@ Inputs = dict[str, torch.Tensor]
 """What a tower takes, by the name of its argument; rows are frames or texts."""
 
 
+@dataclass(frozen=True, slots=True)
+class TextTower:
+    """How texts become features."""
+
+    prepare: Callable[[Sequence[str]], Inputs]
+    """VideoError for a text that is longer than the model reads."""
+    embed: Callable[[Inputs], torch.Tensor]
+    """(M, D)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Backbone:
     """A model, and the functions that lead from frames and texts to its features.
@@ -45,9 +55,7 @@ class Backbone:
     """How frames are prepared, in one line: it is part of the fingerprint."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how frames are prepared."""
-    prepare_texts: Callable[[Sequence[str]], Inputs] | None = None
-    embed_texts: Callable[[Inputs], torch.Tensor] | None = None
-    """(M, D); None where the model has no text tower."""
+    text_tower: TextTower | None = None
     logit_scale: float | None = None
     logit_bias: float | None = None
     """How likeness becomes a logit, `scale * cosine + bias`, where the model learned that."""

@@ -81,7 +81,7 @@ class FrameEncoder:
 
     @property
     def takes_text(self) -> bool:
-        return self._backbone.embed_texts is not None
+        return self._backbone.text_tower is not None
 
     @property
     def logit_scale(self) -> float | None:
@@ -141,8 +141,8 @@ class FrameEncoder:
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         """float32 (M, D), rows of length 1. Raises VideoError for a model without a text tower, and
         for a text that is longer than the model reads."""
-        prepare, embed = self._backbone.prepare_texts, self._backbone.embed_texts
-        if prepare is None or embed is None:
+        tower = self._backbone.text_tower
+        if tower is None:
             raise VideoError(
                 f"{self.name} has no text tower; to compare frames with text load a CLIP or SigLIP "
                 'model, such as load_encoder("google/siglip2-base-patch16-224")'
@@ -151,7 +151,8 @@ class FrameEncoder:
             raise VideoError(f"texts must be a sequence of strings, got {_describe(texts)}")
         rows = [np.zeros((0, self.dim), np.float32)]
         for first in range(0, len(texts), _MOST_TEXTS):
-            features = self._run(embed, prepare(texts[first : first + _MOST_TEXTS]))
+            inputs = tower.prepare(texts[first : first + _MOST_TEXTS])
+            features = self._run(tower.embed, inputs)
             rows.append(self._normalise(features, range(first, len(texts)), "text"))
         return np.concatenate(rows)
 

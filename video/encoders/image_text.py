@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModel, AutoProcessor
 from transformers.models.siglip2.image_processing_siglip2 import get_image_size_for_max_num_patches
 
-from mmreason.video.encoders.backbone import Backbone, Frames, Inputs, SizePx, first_line
+from mmreason.video.encoders.backbone import Backbone, Frames, Inputs, SizePx, TextTower, first_line
 from mmreason.video.encoders.pixels import prepare_pixels
 from mmreason.video.encoders.preprocess import FrameRecipe, recipe_of
 from mmreason.video.plain_text import show_line
@@ -36,12 +36,12 @@ def load_image_text(name: str) -> Backbone:
             f"{name}: is {type(model).__name__}, which does not compare pictures with text; give a "
             "CLIP or SigLIP model"
         )
-    return build_backbone(model, processor, name)
+    return build_backbone(model, processor.image_processor, processor.tokenizer, name)
 
 
-def build_backbone(model: Any, processor: Any, name: str) -> Backbone:
-    """`model` of transformers and its processor as a backbone of two towers."""
-    images = processor.image_processor
+def build_backbone(model: Any, images: Any, tokenizer: Any | None, name: str) -> Backbone:
+    """`model` of transformers with its image processor as a backbone; with its tokenizer it reads
+    text too."""
     recipe = recipe_of(images)
     patch_px, most_patches = _read_patches(images)
     side_px = patch_px * math.isqrt(most_patches) or model.config.vision_config.image_size
@@ -63,13 +63,6 @@ def build_backbone(model: Any, processor: Any, name: str) -> Backbone:
                 inputs[key] = inputs[key][:, :patches]
         return dict(inputs)
 
-    most_tokens = model.config.text_config.max_position_embeddings
-    # SigLIP learned from sentences padded to full length, without a mask.
-    has_mask = "siglip" not in model.config.model_type
-
-    def prepare_texts(texts: Sequence[str]) -> Inputs:
-        return _tokenise(processor.tokenizer, texts, most_tokens, has_mask, name)
-
     logit_bias = getattr(model, "logit_bias", None)
     return Backbone(
         name=name,
@@ -82,10 +75,19 @@ def build_backbone(model: Any, processor: Any, name: str) -> Backbone:
         if isinstance(recipe, FrameRecipe)
         else (f"frames are prepared by the model's own processor: {recipe.reason}",),
         recipe=json.dumps(images.to_dict(), sort_keys=True, default=str),
-        prepare_texts=prepare_texts,
-        embed_texts=lambda inputs: _unwrap(model.get_text_features(**inputs)),
+        text_tower=None if tokenizer is None else _build_text_tower(model, tokenizer, name),
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=None if logit_bias is None else float(logit_bias.detach()),
+    )
+
+
+def _build_text_tower(model: Any, tokenizer: Any, name: str) -> TextTower:
+    most_tokens = model.config.text_config.max_position_embeddings
+    # SigLIP learned from sentences padded to full length, without a mask.
+    has_mask = "siglip" not in model.config.model_type
+    return TextTower(
+        prepare=lambda texts: _tokenise(tokenizer, texts, most_tokens, has_mask, name),
+        embed=lambda inputs: _unwrap(model.get_text_features(**inputs)),
     )
 
 
