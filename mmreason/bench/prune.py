@@ -60,10 +60,10 @@ FULL = PruneScale(
         for name in ("evs", "dycoke", "framefusion", "tome")
     ),
     3,
-    16,
+    32,
     224,
-    1024,
-    14,
+    768,
+    7,
     8,
 )
 QUICK = PruneScale("quick", 2, ("evs:0.5",), 1, 4, 64, 64, 2, 2)
