@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmreason.models.base import Conversation, FramesPart, Part
+from mmreason.models.base import Conversation, FramesPart, Part, Reply
 from mmreason.video.types import FrameBatch
 
 
@@ -48,3 +48,11 @@ def _halved(item: Part) -> Part:
             exact=frames.exact[kept_indices],
         ),
     )
+
+
+def note_missing_frames(reply: Reply, shown: int, planned: int) -> Reply:
+    """The reply, with a note where it is to fewer frames than were planned."""
+    if shown == planned:
+        return reply
+    note = f"{shown} of {planned} frames were shown: the model's context holds no more"
+    return replace(reply, note="; ".join(filter(None, (reply.note, note))))

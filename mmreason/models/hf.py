@@ -37,7 +37,7 @@ from mmreason.models.base import (
 )
 from mmreason.models.box_dialects import limit_tokens, recipe_for
 from mmreason.models.chat_templates import check_operations, within_limits
-from mmreason.models.context import count_frames, halve_frames
+from mmreason.models.context import count_frames, halve_frames, note_missing_frames
 from mmreason.models.control_tokens import control_tokens_of
 from mmreason.models.folders import (
     PACKAGED,
@@ -76,12 +76,7 @@ from mmreason.models.thought_budget import (
 )
 from mmreason.models.tier import thinks_by_name, tier_of_name, tier_of_size
 from mmreason.types import UsageError
-from mmreason.video.encoders.attention import (
-    PackedTowers,
-    find_packed_towers,
-    pack_vision_towers,
-    register_packed_attention,
-)
+from mmreason.video.encoders import attention
 from mmreason.video.encoders.preprocess import make_pixels_ours
 from mmreason.video.plain_text import show_line
 
@@ -198,9 +193,9 @@ class TransformersModel:
         )
 
     @property
-    def vision_attention(self) -> PackedTowers:
+    def vision_attention(self) -> attention.PackedTowers:
         """Which parts make one call of attention for all frames, and what computes it."""
-        return find_packed_towers(self.model)
+        return attention.find_packed_towers(self.model)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -244,7 +239,7 @@ class TransformersModel:
         """See `mmreason.models.load`."""
         source, only_local = locate_weights(name_or_path)
         settings = {"local_files_only": only_local, "trust_remote_code": False}
-        packed_name = register_packed_attention()
+        packed_name = attention.register_packed_attention()
         try:
             with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
                 is_text = reads_text_only(source, local_files_only=only_local)
@@ -265,7 +260,7 @@ class TransformersModel:
                 # Many processors have no arithmetic for bfloat16 and take several times as long.
                 model.float()
             if attn_implementation in ("auto", packed_name):
-                pack_vision_towers(model)
+                attention.pack_vision_towers(model)
             folder = weights_folder(source)
             return cls(
                 model,
@@ -376,7 +371,7 @@ class TransformersModel:
                 for index in written.keys() - again.keys():
                     reply = add_cost(written[index], cut_thoughts.pop(index, None))
                     shown, planned = map(count_frames, (group[index], conversations[index]))
-                    replies[index] = _noted(reply, shown, planned)
+                    replies[index] = note_missing_frames(reply, shown, planned)
                 cut_thoughts |= again
                 waiting = {i: c for i, c in waiting.items() if i not in replies}
         if errors:
@@ -485,14 +480,6 @@ class TransformersModel:
             inputs = self.prepare([conversation], ask=ask)
             return tuple(inputs["input_ids"][0].tolist())
         return self._writer.text_ids(conversation, ask=ask)
-
-
-def _noted(reply: Reply, shown: int, planned: int) -> Reply:
-    """The reply, with a note where it is to fewer frames than were planned."""
-    if shown == planned:
-        return reply
-    note = f"{shown} of {planned} frames were shown: the model's context holds no more"
-    return replace(reply, note="; ".join(filter(None, (reply.note, note))))
 
 
 def _set_padding(tokenizer: Any) -> int:
