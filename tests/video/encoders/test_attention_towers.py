@@ -93,8 +93,8 @@ def test_padded_batches_and_caches_of_a_language_model_equal_sdpa(
     chat.model.set_attn_implementation(register_packed_attention())
     packed = chat.generate(request)
     assert [r.token_ids for r in packed] == [r.token_ids for r in by_sdpa]
-    for one, other in zip(packed, by_sdpa, strict=True):
-        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    for reply, expected in zip(packed, by_sdpa, strict=True):
+        assert reply.logprobs == pytest.approx(expected.logprobs, abs=1e-4)
     assert bool(calls) == (family in PACKS)
 
 
