@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmreason.cli.bench_attention import bench_attention
+from mmreason.cli.bench_encode import bench_encode
 from mmreason.cli.common import Json, print_json, progress_console, result_console
 from mmreason.json_values import encode_json, with_schema
 
@@ -25,6 +26,7 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and claims of
 bench_app.command("attention", epilog="Example: mmreason bench attention --out results")(
     bench_attention
 )
+bench_app.command("encode", epilog="Example: mmreason bench encode --out results")(bench_encode)
 
 _PLANNING = "planning"
 

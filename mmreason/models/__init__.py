@@ -20,7 +20,7 @@ from mmreason.models.base import (
     Tier,
     WrittenCall,
 )
-from mmreason.models.options import OF_EVERY_MODEL, ModelOptions, as_options
+from mmreason.models.options import OF_EVERY_MODEL, OF_OWN_PROCESS, ModelOptions, as_options
 from mmreason.types import UsageError
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def load(
     if not (folder / SCRIPTED_WORLD).is_file():
         return settle_tier(loaded, ProbeFile(probe_file), probe)
     options.refuse(
-        set(options.given) - OF_EVERY_MODEL, f"{name_or_path!r} is asked as it was taught"
+        set(options.given) - OF_EVERY_MODEL - OF_OWN_PROCESS,
+        f"{name_or_path!r} is asked as it was taught",
     )
     return NanoModel.around(loaded, folder)

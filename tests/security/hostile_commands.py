@@ -422,5 +422,6 @@ CASES: dict[str, Case] = {
     "eval nano": lambda stage: [["eval", "nano", "--calibrate", "--model", EVIL]],
     "bench attention": lambda stage: [["bench", "attention", "--out", stage.write("file", "x")]],
     "bench decode": lambda stage: [["bench", "decode", "--only", EVIL]],
+    "bench encode": lambda stage: [["bench", "encode", EVIL], ["bench", "encode", "--out"]],
     "bench rl": lambda stage: [["bench", "rl", "--only", EVIL]],
 }

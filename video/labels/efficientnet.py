@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mmreason.video.labels.classes import ImageClass, read_classes
 from mmreason.video.labels.photograph import read_fit
-from mmreason.video.types import VideoError
 
-_SIDE_PX = 224
-_MEAN, _DEVIATION = 0.498, 0.502
-"""What its authors normalised by: (pixel - 127) / 128."""
 _MOST_AT_ONCE = 8
 """Larger batches are no faster on a CPU, and take more memory."""
 
@@ -30,8 +25,10 @@ class EfficientNetLite:
 
     def __init__(self, folder: Path) -> None:
         """Load `model.safetensors` of `folder`. Raises VideoError where that does not serve."""
+        from mmreason.video.encoders.efficientnet import load_network
+
         self.name = "efficientnet-lite0"
-        self._model = _load_model(folder)
+        self._model = load_network(folder)
         self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         """The frames that were run last, and what came of them: each is asked for several views."""
 
@@ -68,13 +65,15 @@ class EfficientNetLite:
         """Probabilities (N, 1000) and the last feature maps (N, 1280, 7, 7)."""
         import torch
 
+        from mmreason.video.encoders.efficientnet import squash_frames
+
         last = self._last
         if last is not None and last[0] is frames:
             return last[1], last[2]
         probabilities, features = [], []
         with torch.inference_mode():
             for first in range(0, len(frames), _MOST_AT_ONCE):
-                pixels = torch.from_numpy(_normalise(frames[first : first + _MOST_AT_ONCE]))
+                pixels = torch.from_numpy(squash_frames(frames[first : first + _MOST_AT_ONCE]))
                 maps = self._model.forward_features(pixels)
                 logits = self._model.forward_head(maps)
                 probabilities.append(logits.softmax(dim=1).numpy())
@@ -82,38 +81,3 @@ class EfficientNetLite:
         last = frames, np.concatenate(probabilities), np.concatenate(features)
         self._last = last
         return last[1], last[2]
-
-
-def _load_model(folder: Path) -> Any:
-    import timm
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        raise VideoError(
-            f"{folder}: no model.safetensors there; get it with "
-            "`mmreason weights get efficientnet-lite0`"
-        )
-    # The weights come from TensorFlow, which pads unevenly: timm's tf_ variant does the same.
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    try:
-        model.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise VideoError(
-            f"{path}: not the weights of EfficientNet-Lite0 ({reason}); get them again with "
-            "`mmreason weights get efficientnet-lite0`"
-        ) from error
-    return model.eval()
-
-
-def _normalise(frames: np.ndarray) -> np.ndarray:
-    """float32 (N, 3, 224, 224) of uint8 (N, H, W, 3)."""
-    import cv2
-
-    sized = [
-        cv2.resize(frame, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA) for frame in frames
-    ]
-    pixels = np.stack(sized).astype(np.float32) / 255
-    return np.ascontiguousarray(((pixels - _MEAN) / _DEVIATION).transpose(0, 3, 1, 2))

@@ -7,9 +7,9 @@ kinds and thresholds are those of the other classifier, and were not measured on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from mmreason.video.labels.classes import ImageClass, read_classes
 from mmreason.video.types import VideoError
@@ -43,8 +43,6 @@ BEYOND_IMAGENET = (
 """Candidates that ImageNet-1k has no class for."""
 
 _PROMPT = "a photo of a {}."
-_TEXTS_AT_ONCE = 64
-_FRAMES_AT_ONCE = 8
 
 
 class ZeroShotClassifier:
@@ -61,66 +59,17 @@ class ZeroShotClassifier:
     ) -> None:
         """Load a model of the hub or a folder, and read the sentences of `classes` once. Raises
         VideoError where it cannot be loaded or is no model of pictures and text."""
-        from transformers import AutoModel, AutoProcessor
+        from mmreason.video.encoders import load_encoder
 
         self.name = name
         self.classes = classes
-        try:
-            # Only safetensors, and none of the folder's own code: nothing is run.
-            self._model: Any = AutoModel.from_pretrained(
-                name, use_safetensors=True, trust_remote_code=False
-            ).eval()
-            self._processor: Any = AutoProcessor.from_pretrained(name, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise VideoError(
-                f"{name}: cannot be loaded as an image model ({reason}); give "
-                '"efficientnet-lite0", a folder with config.json, or a name on a hub that can be '
-                "reached"
-            ) from error
-        if not hasattr(self._model, "get_image_features") or not hasattr(
-            self._model, "get_text_features"
-        ):
-            raise VideoError(
-                f"{name}: is {type(self._model).__name__}, which does not compare pictures with "
-                "text; give a CLIP or SigLIP model"
-            )
-        self._texts = self._read_texts()
+        self._encoder = load_encoder(name)
+        self._texts = self._encoder.encode_text([_PROMPT.format(item.name) for item in classes])
+        if self._encoder.logit_scale is None:
+            raise VideoError(f"{name}: learned no scale of likeness; give a CLIP or SigLIP model")
+        self._scale = self._encoder.logit_scale
 
     def classify(self, frames: np.ndarray) -> np.ndarray:
         """float32 (N, classes), a softmax over the candidates, of uint8 (N, H, W, 3) RGB."""
-        import torch
-
-        rows = []
-        with torch.inference_mode():
-            for first in range(0, len(frames), _FRAMES_AT_ONCE):
-                batch = list(frames[first : first + _FRAMES_AT_ONCE])
-                inputs = self._processor(images=batch, return_tensors="pt")
-                images = _unit(self._model.get_image_features(**inputs))
-                logits = images @ self._texts.T * self._model.logit_scale.exp()
-                rows.append(logits.softmax(dim=1).float().numpy())
-        return np.concatenate(rows)
-
-    def _read_texts(self) -> Any:
-        """(classes, features), of length 1."""
-        import torch
-
-        sentences = [_PROMPT.format(item.name) for item in self.classes]
-        parts = []
-        with torch.inference_mode():
-            for first in range(0, len(sentences), _TEXTS_AT_ONCE):
-                # SigLIP learned from sentences padded to full length.
-                inputs = self._processor(
-                    text=sentences[first : first + _TEXTS_AT_ONCE],
-                    padding="max_length",
-                    truncation=True,
-                    return_tensors="pt",
-                )
-                parts.append(_unit(self._model.get_text_features(**inputs)))
-        return torch.cat(parts)
-
-
-def _unit(features: Any) -> Any:
-    # Newer releases of transformers wrap what they return.
-    vectors = getattr(features, "pooler_output", features)
-    return vectors / vectors.norm(dim=-1, keepdim=True)
+        logits = self._encoder.encode_frames(frames) @ self._texts.T * self._scale
+        return softmax(logits, axis=1)
