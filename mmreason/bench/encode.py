@@ -319,8 +319,9 @@ def _make_open_clip_group(device: torch.device, frames: np.ndarray) -> EncodeGro
         return np.concatenate(rows)
 
     trunk = model.visual.trunk
-    # By the rule of open_clip, which is not that of timm for the same weights.
-    trunk.pretrained_cfg |= {"crop_pct": 1.0, "crop_mode": "squash"}
+    # By the rule of open_clip, which is not that of timm for the same tower.
+    rule = model.visual.preprocess_cfg
+    trunk.pretrained_cfg |= {"mean": rule["mean"], "std": rule["std"], "crop_pct": 1.0}
     return EncodeGroup(
         f"{name} of open_clip, frames of {frames.shape[2]}x{frames.shape[1]}",
         frames,

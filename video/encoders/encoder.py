@@ -184,10 +184,7 @@ class FrameEncoder:
                 features = self._embed_batch(batch, size_px)
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
-                    raise VideoError(
-                        f"{self.name}: one frame of {size_px[1]}x{size_px[0]} does not fit into "
-                        f'the memory of {self.device}; use dtype="bfloat16" or device="cpu"'
-                    ) from error
+                    raise self._too_large(size_px) from error
                 # Kept for later calls: what did not fit once will not fit again.
                 self._most_frames = len(batch) // 2
                 torch.cuda.empty_cache()
@@ -222,8 +219,11 @@ class FrameEncoder:
         inputs = self._backbone.prepare_frames(
             [grey], self._backbone.fit_size(height, width), self._device
         )
-        with _measure_layers(self._backbone.model) as layer_bytes:
-            features = self._run(self._backbone.embed_frames, inputs)
+        try:
+            with _measure_layers(self._backbone.model) as layer_bytes:
+                features = self._run(self._backbone.embed_frames, inputs)
+        except torch.OutOfMemoryError as error:
+            raise self._too_large(self.size_px) from error
         if features.ndim != 2:
             raise VideoError(
                 f"{self.name} gives features of shape {tuple(features.shape)} for one frame, "
@@ -231,6 +231,12 @@ class FrameEncoder:
             )
         prepared = sum(tensor.nbytes for tensor in inputs.values())
         return features.shape[1], int(prepared + _BLOCK_FACTOR * max(layer_bytes, default=0))
+
+    def _too_large(self, size_px: SizePx) -> VideoError:
+        return VideoError(
+            f"{self.name}: one frame of {size_px[1]}x{size_px[0]} does not fit into the memory of "
+            f'{self.device}; use dtype="bfloat16" or device="cpu"'
+        )
 
     def _run(self, embed: Callable[[Inputs], torch.Tensor], inputs: Inputs) -> torch.Tensor:
         placed = {

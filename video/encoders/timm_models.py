@@ -27,6 +27,8 @@ from mmreason.video.types import VideoError
 PREFIX = "timm/"
 _OPEN_CLIP = "open_clip"
 _NAMES_SHOWN = 3
+_LEAST_PART = 4
+"""Letters of a part of a name, such as "dinov3"."""
 
 
 def is_timm_name(name: str) -> bool:
@@ -52,6 +54,8 @@ def find_near_names(name: str) -> tuple[str, ...]:
     choices = {full.split(".")[0] for full in published} | set(published)
     near = get_close_matches(name, choices, 20, cutoff=0.75)
     near.sort(key=lambda choice: (-SequenceMatcher(None, name, choice).ratio(), choice))
+    if not near and len(name) >= _LEAST_PART:
+        near = [full for full in published if name in full]
     return tuple(near[:_NAMES_SHOWN])
 
 
