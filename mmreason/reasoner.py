@@ -126,7 +126,7 @@ class Reasoner:
         embed: Embed | Embedder | str | None = None,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
-        attn_implementation: str = "sdpa",
+        attn_implementation: str = "auto",
         served_model: str | None = None,
         api_key: str | None = None,
         options: ModelOptions | Mapping[str, Any] | None = None,

@@ -1,4 +1,4 @@
-"""`mmreason bench decode` and `rl`: ways to read frames, and ways to learn, side by side."""
+"""`mmreason bench`: ways to read frames, to attend and to learn, side by side."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmreason.cli.bench_attention import bench_attention
 from mmreason.cli.bench_encode import bench_encode
 from mmreason.cli.common import Json, print_json, progress_console, result_console
 from mmreason.json_values import encode_json, with_schema
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and claims of papers.")
 
+bench_app.command("attention", epilog="Example: mmreason bench attention --out results")(
+    bench_attention
+)
 bench_app.command("encode", epilog="Example: mmreason bench encode --out results")(bench_encode)
 
 _PLANNING = "planning"

@@ -20,7 +20,7 @@ from mmreason.models.base import (
     Tier,
     WrittenCall,
 )
-from mmreason.models.options import OF_EVERY_MODEL, ModelOptions, as_options
+from mmreason.models.options import OF_EVERY_MODEL, OF_OWN_PROCESS, ModelOptions, as_options
 from mmreason.types import UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def load(
     *,
     device_map: str | dict[str, int | str] | None = None,
     dtype: str = "auto",
-    attn_implementation: str = "sdpa",
+    attn_implementation: str = "auto",
     served_model: str | None = None,
     api_key: str | None = None,
     options: ModelOptions | Mapping[str, Any] | None = None,
@@ -69,8 +69,10 @@ def load(
     `name_or_path` is "nano", "nano-reinforced" or "nano-grounding" (packaged), a folder, or a
     Hugging Face name, which is looked for in the local cache first and on the hub second. Weights
     that know scripted worlds only, such as these, come behind a guard (`nano_model.py`).
-    `device_map`, `dtype` and `attn_implementation` go to `from_pretrained` as they are; with "auto"
-    a model as small as nano computes in float32 on a CPU, which is several times as fast there.
+    `device_map`, `dtype` and `attn_implementation` go to `from_pretrained` as they are. With the
+    dtype "auto" a model as small as nano computes in float32 on a CPU, which is several times as
+    fast there. Attention of "auto" is SDPA, and in vision towers one call for all frames
+    (`mmreason.video.encoders.attention`); "sdpa" leaves towers as transformers has them.
 
     Or it is the URL of an OpenAI-compatible server, up to and including `/v1`. `served_model` is
     the name of one of its models, needed where it has several; `api_key` is sent to it and kept
@@ -88,7 +90,7 @@ def load(
     from mmreason.models.probe import ProbeFile, settle_tier
 
     if is_url(name_or_path):
-        if device_map is not None or dtype != "auto" or attn_implementation != "sdpa":
+        if device_map is not None or dtype != "auto" or attn_implementation != "auto":
             raise UsageError(
                 "device_map, dtype and attn_implementation are for models of this process; a model "
                 "behind a URL has them set by its server"
@@ -119,6 +121,7 @@ def load(
     if not (folder / SCRIPTED_WORLD).is_file():
         return settle_tier(loaded, ProbeFile(probe_file), probe)
     options.refuse(
-        set(options.given) - OF_EVERY_MODEL, f"{name_or_path!r} is asked as it was taught"
+        set(options.given) - OF_EVERY_MODEL - OF_OWN_PROCESS,
+        f"{name_or_path!r} is asked as it was taught",
     )
     return NanoModel.around(loaded, folder)

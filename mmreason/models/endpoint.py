@@ -48,7 +48,7 @@ from mmreason.models.endpoint_replies import (
 )
 from mmreason.models.endpoint_traits import ServerTraits, may_refuse_tools
 from mmreason.models.key_cleaning import KEY_MARK
-from mmreason.models.options import ModelOptions, as_options
+from mmreason.models.options import OF_OWN_PROCESS, ModelOptions, as_options
 from mmreason.models.serving_engines import (
     ServingEngine,
     find_engine,
@@ -151,6 +151,7 @@ class EndpointModel:
         the engine cannot do what an option asks for.
         """
         options = as_options(options)
+        options.refuse(OF_OWN_PROCESS, "of models of this process; leave them out for a server")
         limits = limits or EndpointLimits()
         if options.frames_as == "video" and clip is not None and not _has_even_sides(clip):
             raise UsageError("frames_as='video' needs frames of even sides; set multiple_px=2")

@@ -12,17 +12,12 @@ Imports torch and transformers at top: import this module only when a model is w
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    AutoTokenizer,
     PreTrainedTokenizerBase,
 )
 
@@ -37,19 +32,17 @@ from mmreason.models.base import (
 )
 from mmreason.models.box_dialects import limit_tokens, recipe_for
 from mmreason.models.chat_templates import check_operations, within_limits
-from mmreason.models.context import count_frames, halve_frames
+from mmreason.models.context import count_frames, fit_to_context
 from mmreason.models.control_tokens import control_tokens_of
 from mmreason.models.folders import (
-    PACKAGED,
     clip_recipe_from,
     fingerprint_of,
-    locate_weights,
-    weights_folder,
 )
 from mmreason.models.hf_frames import (
     placeholder_id,
     video_support,
 )
+from mmreason.models.hf_load import load_weights
 from mmreason.models.hf_options import (
     check_hf_options,
     fingerprint_with,
@@ -58,16 +51,17 @@ from mmreason.models.hf_options import (
 )
 from mmreason.models.hf_prompts import PromptWriter
 from mmreason.models.hf_replies import ReplyReader, opened_thoughts
-from mmreason.models.hf_settings import is_small, limit_threads, progress_bars
+from mmreason.models.hf_settings import is_small, limit_threads
 from mmreason.models.hf_stopping import (
     StopAtText,
     build_generation_config,
     stopping_criteria,
 )
-from mmreason.models.hf_text import check_template, prepare_text, reads_text_only
+from mmreason.models.hf_text import check_template, prepare_text
 from mmreason.models.hf_tools import writes_tools
 from mmreason.models.hf_traits import EVERYTHING, measure_traits
 from mmreason.models.options import ModelOptions
+from mmreason.models.pruned_clips import check_prunable, pruned_clips
 from mmreason.models.thought_budget import (
     THOUGHT_TOKENS,
     add_cost,
@@ -76,6 +70,10 @@ from mmreason.models.thought_budget import (
 )
 from mmreason.models.tier import thinks_by_name, tier_of_name, tier_of_size
 from mmreason.types import UsageError
+from mmreason.video.encoders.attention import (
+    PackedTowers,
+    find_packed_towers,
+)
 from mmreason.video.encoders.preprocess import make_pixels_ours
 from mmreason.video.plain_text import show_line
 
@@ -169,6 +167,13 @@ class TransformersModel:
                 )
             if not self.traits.tells_times:
                 self._note(TIMES_IN_A_LINE)
+        self._prune = options.prune_settings
+        if self._prune is not None:
+            check_prunable(model, self._prune, name, takes_video=self.takes_video)
+            self._note(
+                f"{self._prune.keep:.0%} of the visual tokens of a clip are read: "
+                f"prune={self._prune}"
+            )
         self._is_small = is_small(model)
         # Small weights with a clip recipe beside them were trained by this project.
         is_nano = self._is_small and clip is not None
@@ -190,6 +195,11 @@ class TransformersModel:
                 weights=name,
             )
         )
+
+    @property
+    def vision_attention(self) -> PackedTowers:
+        """Which parts make one call of attention for all frames, and what computes it."""
+        return find_packed_towers(self.model)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -227,36 +237,25 @@ class TransformersModel:
         *,
         device_map: str | dict[str, int | str] | None = None,
         dtype: str = "auto",
-        attn_implementation: str = "sdpa",
+        attn_implementation: str = "auto",
         options: ModelOptions | None = None,
     ) -> TransformersModel:
         """See `mmreason.models.load`."""
-        source, only_local = locate_weights(name_or_path)
-        settings = {"local_files_only": only_local, "trust_remote_code": False}
+        options = options or ModelOptions()
         try:
-            with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
-                is_text = reads_text_only(source, local_files_only=only_local)
-                kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
-                reader = AutoTokenizer if is_text else AutoProcessor
-                processor = reader.from_pretrained(source, **settings)
-                model = kind.from_pretrained(
-                    source,
-                    use_safetensors=True,
-                    device_map=device_map,
-                    dtype=dtype,
-                    attn_implementation=attn_implementation,
-                    **settings,
-                )
-            if dtype == "auto" and model.device.type == "cpu" and is_small(model):
-                # Many processors have no arithmetic for bfloat16 and take several times as long.
-                model.float()
-            folder = weights_folder(source)
+            loaded = load_weights(
+                name_or_path,
+                device_map=device_map,
+                dtype=dtype,
+                attn_implementation=attn_implementation,
+                options=options,
+            )
             return cls(
-                model,
-                processor,
+                loaded.model,
+                loaded.processor,
                 name=name_or_path,
-                fingerprint=fingerprint_of(folder),
-                clip=clip_recipe_from(folder),
+                fingerprint=fingerprint_of(loaded.folder),
+                clip=clip_recipe_from(loaded.folder),
                 options=options,
             )
         except UsageError:
@@ -324,7 +323,9 @@ class TransformersModel:
                 # 1. The next batch; conversations that do not fit are shortened or given up.
                 group = self._next_stack(waiting)
                 inputs = self.prepare(list(group.values()), tools=request.tools)
-                shorter = self._shorten(group, inputs, max_new_tokens, errors)
+                # Without padding, so that a short prompt loses no frames to a long neighbour.
+                lengths = inputs["attention_mask"].sum(dim=1).tolist()
+                shorter = self._shorten(group, lengths, max_new_tokens, errors)
                 # Padding follows the longest prompt: what is left of a batch is prepared anew.
                 if shorter or any(index in errors for index in group):
                     waiting |= shorter
@@ -337,16 +338,18 @@ class TransformersModel:
                 if not self.is_text_only:
                     inputs = inputs.to(dtype=self.model.dtype)
                 limit = self._token_limit(max_new_tokens, inputs)
-                ends = StopAtText(self.tokenizer, request.stop, inputs["input_ids"].shape[1])
-                out = self.model.generate(
-                    **inputs,
-                    generation_config=build_generation_config(
-                        self.model,
-                        replace(request, max_new_tokens=limit),
-                        pad_token_id=self._pad_token_id,
-                    ),
-                    stopping_criteria=stopping_criteria(ends),
+                config = build_generation_config(
+                    self.model,
+                    replace(request, max_new_tokens=limit),
+                    pad_token_id=self._pad_token_id,
                 )
+                with pruned_clips(self.model, inputs, self._prune) as inputs:
+                    ends = StopAtText(self.tokenizer, request.stop, inputs["input_ids"].shape[1])
+                    out = self.model.generate(
+                        **inputs,
+                        generation_config=config,
+                        stopping_criteria=stopping_criteria(ends),
+                    )
                 # 3. Read the replies; those that a thought cut off are asked for again, once.
                 reader = ReplyReader(
                     model=self.model,
@@ -382,34 +385,20 @@ class TransformersModel:
     def _shorten(
         self,
         group: dict[int, Conversation],
-        inputs: Any,
+        lengths: Sequence[int],
         max_new_tokens: int,
         errors: dict[int, str],
     ) -> dict[int, Conversation]:
         """Those of a batch that do not fit into the context, with half of their frames; what has no
         frames to leave out goes to `errors`."""
-        if self._context_tokens is None:
-            return {}
         shorter = {}
-        # Without padding, so that a short prompt loses no frames to a long neighbour.
-        lengths = inputs["attention_mask"].sum(dim=1).tolist()
         for (index, conversation), length in zip(group.items(), lengths, strict=True):
-            if length + max_new_tokens <= self._context_tokens:
-                continue
-            halved = halve_frames(conversation)
-            if halved is None:
-                errors[index] = (
-                    f"model {self.name!r}: a prompt of {length} tokens and {max_new_tokens} to "
-                    f"write do not fit into its context of {self._context_tokens} tokens; ask "
-                    "less at once or name a model with a longer context"
-                )
-                continue
-            shorter[index] = halved
-            self._note(
-                f"the model's context of {self._context_tokens} tokens does not hold "
-                f"{count_frames(conversation)} frames of a look with its text: "
-                f"{count_frames(halved)} are shown"
-            )
+            fit = fit_to_context(conversation, length, max_new_tokens, self._context_tokens)
+            if fit.error:
+                errors[index] = f"model {self.name!r}: {fit.error}"
+            elif fit.shorter is not None:
+                shorter[index] = fit.shorter
+                self._note(fit.note)
         return shorter
 
     def _token_limit(self, max_new_tokens: int, inputs: Any) -> int:

@@ -10,7 +10,10 @@ from typing import Any, get_type_hints
 from mmreason.models.options import ModelOptions
 from mmreason.types import UsageError
 
-_OF_EYES = ("frames_as", "longest_px", "max_frames", "box_dialect", "mm_processor_kwargs")
+_OF_EYES = (
+    *("frames_as", "longest_px", "max_frames", "box_dialect", "mm_processor_kwargs"),
+    *("prune", "vision_cache_mb"),
+)
 _OF_SERVERS = ("served_by", "extra_body", "media_io_kwargs", "image_format", "image_quality")
 
 

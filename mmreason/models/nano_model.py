@@ -81,9 +81,11 @@ class NanoModel:
         """With the calibration that the model folder holds, and what its recipe says that it was
         taught. UsageError where these are damaged."""
         calibration = Calibration.load(folder / SCRIPTED_WORLD)
+        # It was measured on whole clips.
+        holds = calibration.maps and inner.options.prune is None
         return cls(
             inner,
-            calibration if calibration.maps else None,
+            calibration if holds else None,
             reads_expressions=reads_expressions(folder),
         )
 

@@ -20,6 +20,8 @@ from mmreason.models.base import ClipRecipe, Tier
 from mmreason.models.box_dialects import with_dialect
 from mmreason.models.serving_engines import EngineName
 from mmreason.types import UsageError
+from mmreason.video import VideoError
+from mmreason.video.encoders.pruning import PruneSettings
 from mmreason.video.json_input import JsonInputError, parse_json
 from mmreason.video.plain_text import show_line
 
@@ -83,6 +85,11 @@ class ModelOptions:
     """Frames of one clip."""
     box_dialect: Dialect | None = None
     """What the numbers of a box mean, and how boxes are asked for."""
+    prune: str | None = None
+    """Which visual tokens of a clip the language model reads, such as "evs:0.5"
+    (`PruneSettings.parse`)."""
+    vision_cache_mb: int | None = None
+    """Memory for features of frames that were seen before; 0 for none."""
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -95,6 +102,15 @@ class ModelOptions:
             raise UsageError(
                 "option image_quality: PNG loses nothing; use image_format jpeg or webp"
             )
+        _ = self.prune_settings
+
+    @property
+    def prune_settings(self) -> PruneSettings | None:
+        """The option `prune`, read. UsageError for what is none."""
+        try:
+            return None if self.prune is None else PruneSettings.parse(self.prune)
+        except VideoError as error:
+            raise UsageError(f"option {error}") from error
 
     @property
     def given(self) -> dict[str, Any]:
@@ -109,7 +125,7 @@ class ModelOptions:
         return {
             name: value
             for name, value in self.given.items()
-            if name not in OF_EVERY_MODEL | _IN_CLIP_RECIPE
+            if name not in OF_EVERY_MODEL | _IN_CLIP_RECIPE | _OF_SPEED_ALONE
         }
 
     @classmethod
@@ -226,12 +242,16 @@ _LEAST: dict[str, float] = {
     "image_quality": 1,
     "longest_px": 1,
     "max_frames": 1,
+    "vision_cache_mb": 0,
 }
 OF_EVERY_MODEL = frozenset(
     ("tier", "answer_tokens", "caption_tokens", "overview_tokens", "decide_tokens")
 )
 """Limits that stand in each request, and what only we read."""
 _IN_CLIP_RECIPE = frozenset(("max_frames", "longest_px", "box_dialect"))
+OF_OWN_PROCESS = frozenset(("prune", "vision_cache_mb"))
+"""What is done between the parts of a model, which servers do not let us."""
+_OF_SPEED_ALONE = frozenset(("vision_cache_mb",))
 
 
 def names_model_option(item: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmreason.agent.batch import BatchTotals, Failure
 from mmreason.audit.doctor import DoctorCheck
+from mmreason.bench.attention_report import AttentionReport
 from mmreason.bench.encode_report import EncodeReport
 from mmreason.cli.cache import VideoUsageOutput
 from mmreason.cli.cache_merge import MergeOutput
@@ -236,6 +237,7 @@ OUTPUTS = (
         "data_convert", "mmreason data convert IN --to NAME --out OUT --json", DataConvertOutput
     ),
     Output("doctor", "mmreason doctor --json", DoctorOutput),
+    Output("bench_attention", "mmreason bench attention --json", AttentionReport),
     Output("bench_encode", "mmreason bench encode --json", EncodeReport),
     Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mmreason.models.folders import CLIP_RECIPE, locate_weights, weights_folder
-from mmreason.models.hf import TransformersModel, progress_bars
+from mmreason.models.hf import TransformersModel
+from mmreason.models.hf_settings import progress_bars
+from mmreason.models.options import ModelOptions
 from mmreason.training.learner.saving import merge_adapters, prepare_to_save
 from mmreason.training.rollouts.codec import ChatCodec
 from mmreason.training.rollouts.episode import Codec
@@ -53,7 +55,9 @@ class PolicyModel:
 
         Raises UsageError where it cannot be loaded or has no token that ends a turn.
         """
-        chat = TransformersModel.load(str(name_or_path), dtype=dtype)
+        # Runs bring a cache of their own, of the size that their recipe says.
+        options = ModelOptions(vision_cache_mb=0)
+        chat = TransformersModel.load(str(name_or_path), dtype=dtype, options=options)
         recipe = weights_folder(locate_weights(str(name_or_path))[0]) / CLIP_RECIPE
         return replace(cls.from_chat(chat), recipe_file=recipe if recipe.is_file() else None)
 

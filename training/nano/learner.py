@@ -16,11 +16,11 @@ from torch.nn.functional import cross_entropy, l1_loss, scaled_dot_product_atten
 from transformers import AttentionInterface, Qwen3VLForConditionalGeneration
 from transformers.models.qwen3_vl.modeling_qwen3_vl import repeat_kv
 
-from mmreason.models.packed_attention import attend_packed, batch_equal_segments
 from mmreason.training.nano.config import NanoConfig
 from mmreason.training.nano.examples import LABELS
 from mmreason.training.nano.muon import Float32Muon
 from mmreason.training.nano.packing import IGNORED, PackedBatch
+from mmreason.video.encoders.attention import pack_vision_towers
 
 BLOCK_ATTENTION = "mmreason_block"
 """Name under which the language model finds `_block_attention`."""
@@ -31,10 +31,14 @@ def _block_attention(module, query, key, value, attention_mask, scaling: float, 
     `transformers` calls."""
     key = repeat_kv(key, module.num_key_value_groups)
     value = repeat_kv(value, module.num_key_value_groups)
-    if attention_mask is None:
-        mixed = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
-        return mixed.transpose(1, 2), None
-    mixed = attend_packed(query, key, value, scale=scaling, mask=attention_mask)
+    mixed = scaled_dot_product_attention(
+        query,
+        key,
+        value,
+        attn_mask=attention_mask,
+        is_causal=attention_mask is None,
+        scale=scaling,
+    )
     return mixed.transpose(1, 2), None
 
 
@@ -79,7 +83,7 @@ class Learner(nn.Module):
         # Small updates would vanish in bfloat16, so it only computes.
         self.fast = copy.deepcopy(self.master).to(getattr(torch, config.compute))
         # Clips of a batch have equal lengths: their attention is one batched call.
-        batch_equal_segments(self.fast.model.model.visual)
+        pack_vision_towers(self.fast.model.model.visual)
         self.fast.model.model.visual.requires_grad_(not config.freeze_vision)
         self.fast.model.model.language_model.config._attn_implementation = BLOCK_ATTENTION
         matrices, vectors = [], []

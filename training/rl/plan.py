@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmreason.models.vision_cache import find_vision_towers
 from mmreason.training.learner.logprobs import SOFTMAX_TOKENS
 from mmreason.training.learner.parts import is_frozen
-from mmreason.training.learner.vision_cache import find_vision_towers
 from mmreason.training.rl.recipe import Lora, Recipe
 
 CONFIGS = Path(__file__).parent / "configs"

@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 
 from mmreason.models.hf_settings import is_small, limit_threads
+from mmreason.models.vision_cache import VisionFeatureCache
 from mmreason.training.generation.sampler import LocalSampler, Sampler, follows_weights
 from mmreason.training.generation.served import ServedSampler
 from mmreason.training.learner.adapters import (
@@ -26,7 +27,6 @@ from mmreason.training.learner.adapters import (
 from mmreason.training.learner.logprobs import ReferenceModel
 from mmreason.training.learner.packing import choose_layout
 from mmreason.training.learner.policy_model import PolicyModel
-from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import any_process, gather_values, sum_over_processes
 from mmreason.training.parallel.strategy import build_strategy, check_processes, set_learning_rates
 from mmreason.training.rl.advantages import KindScales, StepAdvantages, compute_advantages

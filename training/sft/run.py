@@ -17,6 +17,7 @@ from accelerate import Accelerator
 
 from mmreason.models.base import ClipRecipe
 from mmreason.models.hf_settings import is_small, limit_threads
+from mmreason.models.vision_cache import VisionFeatureCache
 from mmreason.training.data.conversation import adapt_clip
 from mmreason.training.data.sample import RowFault, Sample
 from mmreason.training.generation.sampler import LocalSampler
@@ -24,7 +25,6 @@ from mmreason.training.learner.adapters import note_lost_precision, select_train
 from mmreason.training.learner.neftune import neftune_noise
 from mmreason.training.learner.packing import choose_layout
 from mmreason.training.learner.policy_model import PolicyModel
-from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.processes import gather_values, sum_over_processes
 from mmreason.training.parallel.strategy import build_strategy, check_processes, set_learning_rates
 from mmreason.training.runs import checkpoint

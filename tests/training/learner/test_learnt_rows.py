@@ -7,11 +7,11 @@ import torch
 
 from benchmarks.packing import make_rows
 from mmreason.models.base import Message, TextPart
+from mmreason.models.vision_cache import VisionFeatureCache
 from mmreason.training.learner.dialogues import encode_dialogue
 from mmreason.training.learner.logprobs import Scorer
 from mmreason.training.learner.packing import pack_sequences
 from mmreason.training.learner.parts import part_of_parameter
-from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.rollouts.types import Role
 from mmreason.types import UsageError
 from tests.fakes import tiny_families

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmreason.models.vision_cache import VisionFeatureCache
 from mmreason.training.learner.adapters import disable_adapter, select_trained_weights
 from mmreason.training.learner.logprobs import SOFTMAX_TOKENS, Scorer, token_logps
 from mmreason.training.learner.packing import LayoutKind, PackedInputs, pack_sequences
-from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.rl import Lora, PolicyModel, Recipe
 from mmreason.training.rollouts.types import Role, TokenSequence
 from tests.fakes import rl_runs, tiny_rl

@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers.video_utils import VideoMetadata
 
-from mmreason.models.packed_attention import batch_equal_segments
 from mmreason.training.nano.architecture import build_model, build_processor, build_tokenizer
 from mmreason.training.nano.config import Architecture, NanoConfig, Stage
 from mmreason.training.nano.examples import make_clip_example, make_image_example
 from mmreason.training.nano.learner import forward_packed
 from mmreason.training.nano.packing import IGNORED, pack_examples
+from mmreason.video.encoders.attention import pack_vision_towers
 
 SMALL = Architecture(
     vision_width=64, vision_depth=2, vision_mlp=96, text_width=64, text_depth=2, text_mlp=96
@@ -93,7 +93,7 @@ def test_batched_segments_equal_the_stock_loop(parts):
     stock = model.model.visual(patches, grid_thw=grid).pooler_output
     ragged_grid = torch.tensor([[2, 10, 18], [1, 12, 10]])
     ragged = model.model.visual(patches[: 2 * 180 + 120], grid_thw=ragged_grid).pooler_output
-    batch_equal_segments(model.model.visual)
+    pack_vision_towers(model.model.visual)
     fast = model.model.visual(patches, grid_thw=grid).pooler_output
     same = model.model.visual(patches[: 2 * 180 + 120], grid_thw=ragged_grid).pooler_output
     torch.testing.assert_close(fast, stock, atol=1e-5, rtol=1e-4)

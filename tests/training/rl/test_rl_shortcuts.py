@@ -9,11 +9,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from mmreason.models.vision_cache import VisionFeatureCache
 from mmreason.training.generation.collect import Sampling, collect_rollouts
 from mmreason.training.generation.sampler import LocalSampler
 from mmreason.training.learner.logprobs import Scorer
 from mmreason.training.learner.packing import pack_sequences
-from mmreason.training.learner.vision_cache import VisionFeatureCache
 from mmreason.training.parallel.strategy import Replicated
 from mmreason.training.rl import ObjectiveSettings, OptimiserSettings, PolicyModel, Recipe, Stapo
 from mmreason.training.rl.batches import TrainingRow, split_zero_advantage

@@ -43,6 +43,20 @@ class PrunedTokens:
         frame, row, column = self.kept_index.unbind(dim=1)
         return (frame * height + row) * width + column
 
+    def reduce(self, features: Tensor) -> Tensor:
+        """(K, E) of other features (T * H * W, E) of the same tokens, such as those of an inner
+        layer: selected, or averaged, as the tokens were."""
+        import torch
+
+        row = self.merged_into.flatten()
+        (source,) = (row >= 0).nonzero(as_tuple=True)
+        sums = torch.zeros(
+            len(self.kept_index), features.shape[1], device=features.device, dtype=torch.float32
+        )
+        sums = sums.index_add(0, row[source], features[source].float())
+        counts = torch.bincount(row[source], minlength=len(sums))
+        return (sums / counts[:, None]).to(features.dtype)
+
 
 @dataclass(frozen=True, slots=True)
 class PruneSettings:

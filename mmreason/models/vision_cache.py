@@ -1,11 +1,11 @@
 """Features of frames from a frozen vision tower, computed once for all passes over them.
 
 A tower that is not trained gives the same features for the same pixels in every forward pass: of
-sampling, scoring and training. They are kept on the tower's device by the digest of the pixels;
-beyond a budget of memory the least recently used go first. Two kinds of towers are known: those
-that take patches of all clips with their grids (Qwen, GLM), and those that take a row for each
-image (InternVL, LLaVA, SmolVLM, Gemma 3). A call of any other kind goes through as it is, and so
-does a tower that is trained.
+sampling, scoring and training, and of a second question about a clip. They are kept on the tower's
+device by the digest of the pixels; beyond a budget of memory the least recently used go first. Two
+kinds of towers are known: those that take patches of all clips with their grids (Qwen, GLM), and
+those that take a row for each image (InternVL, LLaVA, SmolVLM, Gemma 3). A call of any other kind
+goes through as it is, and so does a tower that is trained.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-from mmreason.training.rollouts.inputs import unwrap_adapter
 
 TOWERS = ("visual", "vision_tower", "vision_model", "video_tower", "image_tower")
 """Names of towers in the models of families."""
@@ -35,18 +33,21 @@ class VisionFeatureCache:
     def __init__(self, most_bytes: int):
         self._most_bytes = most_bytes
         self._features: OrderedDict[bytes, Features] = OrderedDict()
+        self._versions: dict[int, int] = {}
+        """Of the weights of each tower: how often they were changed in place."""
         self.used_bytes = 0
         self.hits = 0
         self.misses = 0
 
     @classmethod
-    def attach(cls, model: Any, most_bytes: int) -> VisionFeatureCache | None:
+    def attach(
+        cls, model: Any, most_bytes: int, *, is_trainable: bool = False
+    ) -> VisionFeatureCache | None:
         """Give the model's towers a cache of at most so many bytes. None where it has no tower that
-        is frozen, or without memory."""
+        is frozen, or without memory. With `is_trainable` towers that could be trained get one too:
+        it serves passes without gradients, until a weight changes."""
         towers = [
-            tower
-            for tower in find_vision_towers(model)
-            if not any(parameter.requires_grad for parameter in tower.parameters())
+            tower for tower in find_vision_towers(model) if not _is_trained(tower) or is_trainable
         ]
         if not most_bytes or not towers:
             return None
@@ -64,8 +65,9 @@ class VisionFeatureCache:
             else:
                 pixels = named.pop("pixel_values", named.pop("hidden_states", None))
             # Settings besides, by place, are of no family that is known.
-            if arguments or pixels is None:
+            if arguments or pixels is None or (torch.is_grad_enabled() and _is_trained(tower)):
                 return run(pixels, *arguments, **named)
+            self._forget_other_weights(number, tower)
             grid = named.pop("grid_thw", None)
             if grid is not None and not _has_tensors(named):
                 return self._look_at_clips(run, number, pixels, grid, named)
@@ -75,6 +77,14 @@ class VisionFeatureCache:
 
         # On the instance alone: other models of the class go on as they were.
         tower.forward = MethodType(forward, tower)
+
+    def _forget_other_weights(self, number: int, tower: Any) -> None:
+        """Features of weights that were changed since are of no use."""
+        version = _count_changes(tower)
+        if self._versions.setdefault(number, version) != version:
+            self._features.clear()
+            self.used_bytes = 0
+            self._versions[number] = version
 
     def _look_at_clips(
         self, run: Any, tower: int, pixels: Tensor, grid_thw: Tensor, settings: Mapping[str, Any]
@@ -143,8 +153,22 @@ class VisionFeatureCache:
 
 def find_vision_towers(model: Any) -> tuple[Any, ...]:
     """The vision towers whose features can be kept; empty where the model has none such."""
-    inner = getattr(unwrap_adapter(model), "model", None)
+    inner = getattr(_without_adapters(model), "model", None)
     return tuple(getattr(inner, name) for name in TOWERS if hasattr(inner, name))
+
+
+def _without_adapters(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _is_trained(tower: Any) -> bool:
+    return any(parameter.requires_grad for parameter in tower.parameters())
+
+
+def _count_changes(tower: Any) -> int:
+    """Torch counts changes in place, as optimisers and loaders make them; not of inference
+    tensors, which nothing may change."""
+    return sum(0 if p.is_inference() else p._version for p in tower.parameters())
 
 
 def _has_tensors(named: Mapping[str, Any]) -> bool:
