@@ -8,26 +8,29 @@ from __future__ import annotations
 import importlib.util
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
+from typing import Any
 
 import numpy as np
 import timm
 import torch
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
+from timm.data.transforms_factory import transforms_imagenet_eval as create_naflex_transform
 from timm.layers import set_fused_attn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from mmreason.bench.encode_report import OURS, EncodeRow
 from mmreason.video.encoders import FrameEncoder, image_text, timm_models
 
-Encode = Callable[[np.ndarray], np.ndarray]
-"""uint8 (N, H, W, 3) to rows of length 1."""
+Encode = Callable[[Any], np.ndarray]
+"""uint8 (N, H, W, 3), or crops (h, w, 3), to rows of length 1."""
 
 _BATCH = 8
 
@@ -58,7 +61,7 @@ class EncodeGroup:
     """Ways to encode the same frames; the first is what the others are compared with."""
 
     title: str
-    frames: np.ndarray
+    frames: np.ndarray | Sequence[np.ndarray]
     methods: dict[str, Encode]
     flops: float
     """Of one frame."""
@@ -92,14 +95,14 @@ def make_groups(scale: EncodeScale, device: torch.device) -> Iterator[EncodeGrou
         eager = BareTimm(_copy_weights(model, _create_timm(scale.model, device)), device)
     yield EncodeGroup(
         f"attention of timm, {scale.model}",
-        small,
+        small[:_BATCH],
         {"SDPA": bare.encode, "eager": eager.encode},
         flops,
     )
     yield EncodeGroup(
         f"frames a batch, {scale.model}",
-        small,
-        {f"{count}": partial(bare.encode, batch=count) for count in (8, 1, 4, 16)},
+        small[:_BATCH],
+        {f"{count}": partial(bare.encode, batch=count) for count in (8, 1, 4)},
         flops,
     )
     narrow = BareTimm(
@@ -113,6 +116,7 @@ def make_groups(scale: EncodeScale, device: torch.device) -> Iterator[EncodeGrou
         {"float32": bare.encode, "bfloat16": narrow.encode},
         flops,
     )
+    yield _make_crops_group(scale, device, draw)
     yield _make_convnet_group(scale, device, draw)
     yield _make_clip_group(scale, device, large)
     if _has_open_clip():
@@ -212,6 +216,69 @@ def _make_convnet_group(
     )
 
 
+def _make_crops_group(
+    scale: EncodeScale, device: torch.device, draw: np.random.Generator
+) -> EncodeGroup:
+    """Crops of unequal shapes for a NaFlex model, of at most 196 patches."""
+    name = "naflexvit_base_patch16_gap"
+    model = timm.create_model(
+        name,
+        embed_dim=scale.clip_width,
+        depth=scale.clip_layers,
+        num_heads=scale.clip_width // 64,
+        num_classes=0,
+    )
+    model.pretrained_cfg |= {"input_size": (3, 224, 224)}
+    model = model.to(device).eval().requires_grad_(False)
+    encoder = _wrap(model, name, device)
+    sides = draw.integers(40, 300, (scale.frames, 2))
+    crops = [draw.integers(0, 256, (height, width, 3), np.uint8) for height, width in sides]
+    padded = PaddedNaFlex(model, device)
+    return EncodeGroup(
+        f"crops of unequal shapes, NaFlex, {scale.clip_layers} layers of {scale.clip_width}",
+        crops,
+        {
+            "timm, padded with a mask": padded.encode,
+            "one at a time": lambda crops: np.concatenate(
+                [encoder.encode_crops([crop]) for crop in crops]
+            ),
+            OURS: encoder.encode_crops,
+        },
+        count_flops(model, (224, 224), device),
+    )
+
+
+class PaddedNaFlex:
+    """A NaFlex model as timm runs it: patches of a batch padded to the longest, under a mask."""
+
+    def __init__(self, model: torch.nn.Module, device: torch.device) -> None:
+        self._model = model
+        self._device = device
+        config = resolve_model_data_config(model)
+        self._transform = create_naflex_transform(
+            patch_size=16,
+            max_seq_len=196,
+            interpolation=config["interpolation"],
+            mean=config["mean"],
+            std=config["std"],
+            naflex=True,
+            patchify=True,
+        )
+
+    def encode(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """Of crops of any size."""
+        rows = []
+        for first in range(0, len(crops), _BATCH):
+            items = [self._transform(Image.fromarray(c)) for c in crops[first : first + _BATCH]]
+            batch = {
+                key: pad_sequence([item[key] for item in items], batch_first=True).to(self._device)
+                for key in items[0]
+            }
+            with torch.inference_mode():
+                rows.append(_to_unit_rows(self._model(batch)))
+        return np.concatenate(rows)
+
+
 def _make_clip_group(scale: EncodeScale, device: torch.device, frames: np.ndarray) -> EncodeGroup:
     size = {
         "hidden_size": scale.clip_width,
@@ -286,7 +353,7 @@ def count_flops(model: torch.nn.Module, size_px: tuple[int, int], device: torch.
     return float(counter.get_total_flops())
 
 
-def _time(encode: Encode, frames: np.ndarray) -> float:
+def _time(encode: Encode, frames: np.ndarray | Sequence[np.ndarray]) -> float:
     # Vectors are on the CPU in the end, so a GPU is done when they are there.
     began = time.perf_counter()
     encode(frames)

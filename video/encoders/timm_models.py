@@ -18,6 +18,7 @@ from timm.data.naflex_transforms import get_image_size_for_seq
 from timm.models import NaFlexVit
 
 from mmreason.video.encoders.backbone import Backbone, FitSize, Frames, Inputs, SizePx, first_line
+from mmreason.video.encoders.packed_vit import can_pack, embed_packed, pack_frames
 from mmreason.video.encoders.pixels import prepare_pixels
 from mmreason.video.encoders.preprocess import FrameRecipe
 from mmreason.video.json_input import JsonInputError, read_json
@@ -142,17 +143,28 @@ def build_backbone(model: torch.nn.Module, name: str) -> Backbone:
     keep_shape = _keep_shape(model, (height, width)) if isinstance(model, NaFlexVit) else None
     recipe = _read_recipe(config, name, keep_shape)
     settings = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
+    packing = model if can_pack(model) else None
 
     def prepare_frames(frames: Frames, size_px: SizePx, device: torch.device) -> Inputs:
+        if packing is not None:
+            return pack_frames(frames, recipe, device)
         return {"pixels": prepare_pixels(frames, recipe, device)}
+
+    def embed_frames(inputs: Inputs) -> torch.Tensor:
+        return model(inputs["pixels"]) if packing is None else embed_packed(packing, inputs)
+
+    def fit_size(frame_height: int, frame_width: int) -> SizePx:
+        if keep_shape is None or packing is not None:
+            return height, width
+        return keep_shape(frame_height, frame_width)
 
     return Backbone(
         name=name,
         model=model,
         size_px=(height, width),
-        fit_size=keep_shape or (lambda frame_height, frame_width: (height, width)),
+        fit_size=fit_size,
         prepare_frames=prepare_frames,
-        embed_frames=lambda inputs: model(inputs["pixels"]),
+        embed_frames=embed_frames,
         recipe=json.dumps([config[key] for key in settings]),
     )
 
