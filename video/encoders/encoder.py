@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from torch import nn
 
 from mmreason.video.encoders.backbone import (
     Backbone,
@@ -61,6 +62,10 @@ class FrameEncoder:
         self.notes = (*backbone.notes, *notes)
         """What a reader should know of how it was loaded."""
         backbone.model.to(device=self._device, dtype=dtype).eval().requires_grad_(False)
+        # Networks of convolutions and batch norms take about four fifths of the time this way.
+        has_batch_norm = any(isinstance(m, nn.BatchNorm2d) for m in backbone.model.modules())
+        self._layout = torch.channels_last if has_batch_norm else torch.contiguous_format
+        backbone.model.to(memory_format=self._layout)
 
     @property
     def name(self) -> str:
@@ -239,12 +244,14 @@ class FrameEncoder:
         )
 
     def _run(self, embed: Callable[[Inputs], torch.Tensor], inputs: Inputs) -> torch.Tensor:
-        placed = {
-            name: tensor.to(self._device, self._dtype if tensor.is_floating_point() else None)
-            for name, tensor in inputs.items()
-        }
         with torch.inference_mode():
-            return embed(placed)
+            return embed({name: self._place(tensor) for name, tensor in inputs.items()})
+
+    def _place(self, tensor: torch.Tensor) -> torch.Tensor:
+        if not tensor.is_floating_point():
+            return tensor.to(self._device)
+        layout = self._layout if tensor.ndim == 4 else torch.preserve_format
+        return tensor.to(self._device, self._dtype, memory_format=layout)
 
     def _normalise(self, features: torch.Tensor, numbers: Sequence[int], kind: str) -> np.ndarray:
         """float32 rows of length 1 on the CPU; `numbers` are those of its rows, for errors."""
