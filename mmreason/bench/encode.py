@@ -5,6 +5,7 @@ What is measured is turned into a page by `encode_report`.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import random
 import time
@@ -19,9 +20,10 @@ import numpy as np
 import timm
 import torch
 from PIL import Image
-from timm.data import create_transform, resolve_model_data_config
+from timm.data.config import resolve_model_data_config
+from timm.data.transforms_factory import create_transform
 from timm.data.transforms_factory import transforms_imagenet_eval as create_naflex_transform
-from timm.layers import set_fused_attn
+from timm.layers.config import set_fused_attn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
@@ -164,7 +166,7 @@ class BareTimm:
         self._device = device
         self._dtype = next(model.parameters()).dtype
         config = resolve_model_data_config(model)
-        self._transform = create_transform(**config)
+        self._transform: Any = create_transform(**config)
         self._mean, self._std = (
             torch.tensor(config[key], device=device)[:, None, None] for key in ("mean", "std")
         )
@@ -223,7 +225,7 @@ def _make_crops_group(
 ) -> EncodeGroup:
     """Crops of unequal shapes for a NaFlex model, of at most 196 patches."""
     name = "naflexvit_base_patch16_gap"
-    model = timm.create_model(
+    model: Any = timm.create_model(
         name,
         embed_dim=scale.clip_width,
         depth=scale.clip_layers,
@@ -257,7 +259,7 @@ class PaddedNaFlex:
         self._model = model
         self._device = device
         config = resolve_model_data_config(model)
-        self._transform = create_naflex_transform(
+        self._transform: Any = create_naflex_transform(
             patch_size=16,
             max_seq_len=196,
             interpolation=config["interpolation"],
@@ -293,7 +295,8 @@ def _make_clip_group(scale: EncodeScale, device: torch.device, frames: np.ndarra
     text = {"vocab_size": 64, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1}
     text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=64)
-    model = CLIPModel(config).to(device).eval()
+    model: Any = CLIPModel(config).eval()
+    model.to(device)
     processor = CLIPImageProcessor()
 
     def encode(frames: np.ndarray) -> np.ndarray:
@@ -327,12 +330,12 @@ def _wrap(model: torch.nn.Module, name: str, device: torch.device) -> FrameEncod
     return FrameEncoder(timm_models.build_backbone(model, name), device=str(device))
 
 
-def _create_timm(name: str, device: torch.device) -> torch.nn.Module:
+def _create_timm(name: str, device: torch.device) -> Any:
     model = timm.create_model(name, pretrained=False, num_classes=0)
     return model.to(device).eval().requires_grad_(False)
 
 
-def _copy_weights(source: torch.nn.Module, target: torch.nn.Module) -> torch.nn.Module:
+def _copy_weights(source: Any, target: Any) -> Any:
     target.load_state_dict(source.state_dict())
     return target
 
@@ -373,7 +376,8 @@ def _has_open_clip() -> bool:
 
 def _make_open_clip_group(device: torch.device, frames: np.ndarray) -> EncodeGroup:
     """A tower of open_clip whose image side is timm's SigLIP, beside that tower under us."""
-    import open_clip
+    # By name, so that a checker of types does not ask for it where it is not installed.
+    open_clip: Any = importlib.import_module("open_clip")
 
     name = "ViT-B-16-SigLIP"
     model, _, transform = open_clip.create_model_and_transforms(name, pretrained=None)

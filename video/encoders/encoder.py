@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -286,7 +287,7 @@ def _measure_layers(model: torch.nn.Module) -> Iterator[list[int]]:
             hook.remove()
 
 
-def _check_frames(frames: object) -> None:
+def _check_frames(frames: Any) -> None:
     is_pixels = isinstance(frames, np.ndarray) and frames.dtype == np.uint8
     if not is_pixels or frames.ndim != 4 or frames.shape[3] != 3:
         raise VideoError(f"frames must be uint8 (N, H, W, 3) RGB, got {_describe(frames)}")
@@ -294,7 +295,7 @@ def _check_frames(frames: object) -> None:
         raise VideoError(f"frames must have pixels, got {_describe(frames)}")
 
 
-def _check_crop(crop: object, number: int) -> None:
+def _check_crop(crop: Any, number: int) -> None:
     is_pixels = isinstance(crop, np.ndarray) and crop.dtype == np.uint8
     if not is_pixels or crop.ndim != 3 or crop.shape[2] != 3 or not crop.size:
         raise VideoError(

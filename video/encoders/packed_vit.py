@@ -7,10 +7,10 @@ row, and attention stays within each frame by `packed_attention`: nothing is pad
 from __future__ import annotations
 
 from itertools import accumulate, chain
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
-from timm.layers import Attention
+from timm.layers.attention import Attention
 from timm.models import NaFlexVit
 from timm.models.vision_transformer import Block
 
@@ -60,7 +60,8 @@ def embed_packed(model: NaFlexVit, inputs: Inputs) -> torch.Tensor:
     # On the CPU, where it is read without waiting for the device.
     bounds = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32)
     tokens = torch.cat([tokens.flatten(0, 1) for tokens in embedded])
-    for block in model.blocks:
+    blocks: Any = model.blocks
+    for block in blocks:
         tokens = tokens + block.ls1(_attend(block.attn, block.norm1(tokens), bounds))
         tokens = tokens + block.ls2(block.mlp(block.norm2(tokens)))
     tokens = model.norm(tokens)

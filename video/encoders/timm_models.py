@@ -13,7 +13,7 @@ import timm
 import torch
 from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
-from timm.data import resolve_model_data_config
+from timm.data.config import resolve_model_data_config
 from timm.data.naflex_transforms import get_image_size_for_seq
 from timm.models import NaFlexVit
 

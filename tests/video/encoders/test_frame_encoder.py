@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,11 +188,12 @@ def test_frames_are_prepared_as_timms_own_transform_does(
 ) -> None:
     import timm
     from PIL import Image
-    from timm.data import create_transform, resolve_model_data_config
+    from timm.data.config import resolve_model_data_config
+    from timm.data.transforms_factory import create_transform
 
     encoder = encoders("timm")
     model = timm.create_model(f"local-dir:{encoder.name}", pretrained=True, num_classes=0).eval()
-    transform = create_transform(**resolve_model_data_config(model))
+    transform: Any = create_transform(**resolve_model_data_config(model))
     smooth = np.kron(FRAMES[:, ::6, ::8], np.ones((1, 12, 16, 1))).astype(np.uint8)
     pixels = torch.stack([transform(Image.fromarray(frame)) for frame in smooth])
     with torch.inference_mode():
