@@ -13,6 +13,8 @@ import typer
 
 from mmreason.cli.bench_attention import bench_attention
 from mmreason.cli.bench_encode import bench_encode
+from mmreason.cli.bench_preprocess import bench_preprocess
+from mmreason.cli.bench_prune import bench_prune
 from mmreason.cli.common import Json, print_json, progress_console, result_console
 from mmreason.json_values import encode_json, with_schema
 
@@ -27,6 +29,10 @@ bench_app.command("attention", epilog="Example: mmreason bench attention --out r
     bench_attention
 )
 bench_app.command("encode", epilog="Example: mmreason bench encode --out results")(bench_encode)
+bench_app.command("preprocess", epilog="Example: mmreason bench preprocess --out results")(
+    bench_preprocess
+)
+bench_app.command("prune", epilog="Example: mmreason bench prune --out results")(bench_prune)
 
 _PLANNING = "planning"
 

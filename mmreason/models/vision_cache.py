@@ -82,9 +82,13 @@ class VisionFeatureCache:
         """Features of weights that were changed since are of no use."""
         version = _count_changes(tower)
         if self._versions.setdefault(number, version) != version:
-            self._features.clear()
-            self.used_bytes = 0
+            self.forget()
             self._versions[number] = version
+
+    def forget(self) -> None:
+        """Let go of all features."""
+        self._features.clear()
+        self.used_bytes = 0
 
     def _look_at_clips(
         self, run: Any, tower: int, pixels: Tensor, grid_thw: Tensor, settings: Mapping[str, Any]

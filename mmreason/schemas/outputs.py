@@ -9,6 +9,8 @@ from mmreason.agent.batch import BatchTotals, Failure
 from mmreason.audit.doctor import DoctorCheck
 from mmreason.bench.attention_report import AttentionReport
 from mmreason.bench.encode_report import EncodeReport
+from mmreason.bench.preprocess_report import PreprocessReport
+from mmreason.bench.prune_report import PruneReport
 from mmreason.cli.cache import VideoUsageOutput
 from mmreason.cli.cache_merge import MergeOutput
 from mmreason.cli.data_convert import DataConvertOutput
@@ -239,5 +241,7 @@ OUTPUTS = (
     Output("doctor", "mmreason doctor --json", DoctorOutput),
     Output("bench_attention", "mmreason bench attention --json", AttentionReport),
     Output("bench_encode", "mmreason bench encode --json", EncodeReport),
+    Output("bench_preprocess", "mmreason bench preprocess --json", PreprocessReport),
+    Output("bench_prune", "mmreason bench prune --json", PruneReport),
     Output("weights", "mmreason weights list|get --json", WeightsOutput),
 )

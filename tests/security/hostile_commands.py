@@ -421,6 +421,8 @@ CASES: dict[str, Case] = {
     "eval navigation": lambda stage: [["eval", "navigation", "--length", EVIL]],
     "eval nano": lambda stage: [["eval", "nano", "--calibrate", "--model", EVIL]],
     "bench attention": lambda stage: [["bench", "attention", "--out", stage.write("file", "x")]],
+    "bench preprocess": lambda stage: [["bench", "preprocess", EVIL]],
+    "bench prune": lambda stage: [["bench", "prune", EVIL]],
     "bench decode": lambda stage: [["bench", "decode", "--only", EVIL]],
     "bench encode": lambda stage: [["bench", "encode", EVIL], ["bench", "encode", "--out"]],
     "bench rl": lambda stage: [["bench", "rl", "--only", EVIL]],
