@@ -48,7 +48,7 @@ def bench_encode(
 def _measure(quick: bool) -> EncodeReport:
     import torch
 
-    from mmreason.bench import encode
+    from mmreason.bench import attention, encode
     from mmreason.bench.encode_report import EncodeReport, describe_encode_machine
     from mmreason.models.hf_settings import limit_threads
 
@@ -58,6 +58,7 @@ def _measure(quick: bool) -> EncodeReport:
     rows = []
     # Two threads that share a core wait for each other: their figures say nothing.
     with limit_threads(torch.get_num_threads() if on_card else 1):
+        peaks = attention.measure_peaks(device) if on_card else None
         for group in encode.make_groups(scale, device):
             progress_console().print(group.title, soft_wrap=True)
             rows += encode.measure_group(group, scale.rounds)
@@ -67,5 +68,6 @@ def _measure(quick: bool) -> EncodeReport:
         machine=describe_encode_machine(),
         rounds=scale.rounds,
         rows=tuple(rows),
+        matmul_tflops=None if peaks is None else peaks.matmul_tflops,
         skipped=encode.list_skipped(),
     )

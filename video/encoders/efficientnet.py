@@ -6,6 +6,7 @@ Labels name classes by the same network (`mmreason.video.labels.efficientnet`).
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,7 +46,7 @@ def load_efficientnet(folder: Path) -> Backbone:
     )
 
 
-def load_network(folder: Path) -> timm.models.EfficientNet:
+def load_network(folder: Path) -> Any:
     """The whole network, with its 1,000 classes. Raises VideoError as `load_efficientnet`."""
     path = folder / "model.safetensors"
     if not path.is_file():

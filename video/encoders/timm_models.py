@@ -13,11 +13,12 @@ import timm
 import torch
 from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
-from timm.data import resolve_model_data_config
+from timm.data.config import resolve_model_data_config
 from timm.data.naflex_transforms import get_image_size_for_seq
 from timm.models import NaFlexVit
 
 from mmreason.video.encoders.backbone import Backbone, FitSize, Frames, Inputs, SizePx, first_line
+from mmreason.video.encoders.packed_vit import can_pack, embed_packed, pack_frames
 from mmreason.video.encoders.pixels import prepare_pixels
 from mmreason.video.encoders.preprocess import FrameRecipe
 from mmreason.video.json_input import JsonInputError, read_json
@@ -27,6 +28,8 @@ from mmreason.video.types import VideoError
 PREFIX = "timm/"
 _OPEN_CLIP = "open_clip"
 _NAMES_SHOWN = 3
+_LEAST_PART = 4
+"""Letters of a part of a name, such as "dinov3"."""
 
 
 def is_timm_name(name: str) -> bool:
@@ -52,6 +55,8 @@ def find_near_names(name: str) -> tuple[str, ...]:
     choices = {full.split(".")[0] for full in published} | set(published)
     near = get_close_matches(name, choices, 20, cutoff=0.75)
     near.sort(key=lambda choice: (-SequenceMatcher(None, name, choice).ratio(), choice))
+    if not near and len(name) >= _LEAST_PART:
+        near = [full for full in published if name in full]
     return tuple(near[:_NAMES_SHOWN])
 
 
@@ -138,17 +143,28 @@ def build_backbone(model: torch.nn.Module, name: str) -> Backbone:
     keep_shape = _keep_shape(model, (height, width)) if isinstance(model, NaFlexVit) else None
     recipe = _read_recipe(config, name, keep_shape)
     settings = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
+    packing = model if can_pack(model) else None
 
     def prepare_frames(frames: Frames, size_px: SizePx, device: torch.device) -> Inputs:
+        if packing is not None:
+            return pack_frames(frames, recipe, device)
         return {"pixels": prepare_pixels(frames, recipe, device)}
+
+    def embed_frames(inputs: Inputs) -> torch.Tensor:
+        return model(inputs["pixels"]) if packing is None else embed_packed(packing, inputs)
+
+    def fit_size(frame_height: int, frame_width: int) -> SizePx:
+        if keep_shape is None or packing is not None:
+            return height, width
+        return keep_shape(frame_height, frame_width)
 
     return Backbone(
         name=name,
         model=model,
         size_px=(height, width),
-        fit_size=keep_shape or (lambda frame_height, frame_width: (height, width)),
+        fit_size=fit_size,
         prepare_frames=prepare_frames,
-        embed_frames=lambda inputs: model(inputs["pixels"]),
+        embed_frames=embed_frames,
         recipe=json.dumps([config[key] for key in settings]),
     )
 
