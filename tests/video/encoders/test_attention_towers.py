@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from mmreason.video.encoders.attention import (
     register_packed_attention,
     towers,
 )
-from mmreason.video.types import FrameBatch, VideoError
+from mmreason.video.types import FrameBatch
 from tests.fakes import tiny_families
 
 PACKS = (
@@ -93,8 +94,8 @@ def test_padded_batches_and_caches_of_a_language_model_equal_sdpa(
     chat.model.set_attn_implementation(register_packed_attention())
     packed = chat.generate(request)
     assert [r.token_ids for r in packed] == [r.token_ids for r in by_sdpa]
-    for one, other in zip(packed, by_sdpa, strict=True):
-        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    for reply, expected in zip(packed, by_sdpa, strict=True):
+        assert reply.logprobs == pytest.approx(expected.logprobs, abs=1e-4)
     assert bool(calls) == (family in PACKS)
 
 
@@ -134,20 +135,31 @@ def test_gradients_equal_sdpa_also_where_a_layer_is_computed_twice() -> None:
     assert find_packed_towers(named).choice is None
 
 
-def test_what_packed_attention_would_ignore_is_refused() -> None:
+def test_what_goes_beyond_the_formula_is_computed_as_transformers_does(calls: list[int]) -> None:
     model = tiny_families.chat("qwen3_vl").model
+    attention = model.model.visual.blocks[0].attn.train()
+    hidden = torch.randn(9, 32)
+    angles = (torch.ones(9, 8), torch.zeros(9, 8))
+    bounds = torch.tensor([0, 4, 9], dtype=torch.int32)
+
+    def run(**settings: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        return attention(hidden, cu_seqlens=bounds, position_embeddings=angles, **settings)
+
+    bias = torch.randn(1, 4, 1, 1)
+    attention.attention_dropout = 0.5
+    dropped = run()
+    attention.attention_dropout = 0.0
+    plain, biased = run(), run(position_bias=bias)
     pack_vision_towers(model)
-    attention = model.model.visual.blocks[0].attn
-    hidden = torch.randn(8, 32)
-    angles = (torch.ones(8, 8), torch.zeros(8, 8))
-    bounds = torch.tensor([0, 4, 8], dtype=torch.int32)
-    attention(hidden, cu_seqlens=bounds, position_embeddings=angles)
-    with pytest.raises(VideoError, match="Qwen3VLVisionAttention asks for softcap"):
-        attention(hidden, cu_seqlens=bounds, position_embeddings=angles, softcap=30.0)
-    attention.train()
-    attention.attention_dropout = 0.1
-    with pytest.raises(VideoError, match=r"asks for a dropout of 0\.1.*\"sdpa\""):
-        attention(hidden, cu_seqlens=bounds, position_embeddings=angles)
+    torch.testing.assert_close(run(), plain)
+    assert calls == [2]
+    torch.testing.assert_close(run(position_bias=bias), biased)
+    attention.attention_dropout = 0.5
+    torch.testing.assert_close(run(), dropped)
+    assert calls == [2] and not torch.allclose(dropped, plain)
+    with pytest.raises(ValueError, match="softcap"):
+        run(softcap=30.0)
 
 
 def test_loaded_models_pack_unless_told_otherwise() -> None:
