@@ -8,14 +8,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModel, AutoProcessor
 from transformers.models.siglip2.image_processing_siglip2 import get_image_size_for_max_num_patches
 
-from mmreason.video.encoders.backbone import Backbone, Frames, Inputs, SizePx, TextTower, first_line
+from mmreason.video.encoders.backbone import (
+    Backbone,
+    Frames,
+    Inputs,
+    SizePx,
+    TextTower,
+    check_whole,
+    first_line,
+)
 from mmreason.video.encoders.pixels import prepare_pixels
 from mmreason.video.encoders.preprocess import FrameRecipe, recipe_of
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import VideoError
+
+_PARTS = ("get_image_features", "get_text_features", "logit_scale")
+_PROCESSOR_PARTS = ("image_processor", "tokenizer")
 
 
 def load_image_text(name: str) -> Backbone:
@@ -23,15 +35,19 @@ def load_image_text(name: str) -> Backbone:
     loaded from safetensors or does not compare pictures with text."""
     try:
         # Only safetensors, and none of the folder's own code: nothing is run.
-        model: Any = AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
+        model, loaded = AutoModel.from_pretrained(
+            name, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
         processor: Any = AutoProcessor.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise VideoError(
             f"{name}: cannot be loaded as an image model ({first_line(error)}); give "
             '"efficientnet-lite0", a folder with config.json, or a name on a hub that can be '
             "reached"
         ) from error
-    if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
+    check_whole(model, loaded["missing_keys"], name)
+    has_towers = all(hasattr(model, part) for part in _PARTS)
+    if not has_towers or not all(hasattr(processor, part) for part in _PROCESSOR_PARTS):
         raise VideoError(
             f"{name}: is {type(model).__name__}, which does not compare pictures with text; give a "
             "CLIP or SigLIP model"

@@ -128,6 +128,48 @@ def test_a_folder_of_timm_that_does_not_fit_is_refused_in_one_line(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("write", "tensor"),
+    [
+        (tiny_encoders.write_vit, "blocks.1.mlp.fc2.weight"),
+        (tiny_encoders.write_clip, "vision_model.post_layernorm.weight"),
+    ],
+)
+def test_weights_that_lack_a_tensor_are_refused_not_started_at_random(
+    write: Callable[[Path], None], tensor: str, tmp_path: Path
+) -> None:
+    write(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors[tensor]
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(VideoError, match=rf"lacks 1 of the model's tensors \({tensor}\)"):
+        load_encoder(str(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["damaged", "pickled"])
+def test_an_image_text_folder_without_usable_weights_is_refused(kind: str, tmp_path: Path) -> None:
+    tiny_encoders.write_clip(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    if kind == "pickled":
+        torch.save(load_file(weights), tmp_path / "pytorch_model.bin")
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(VideoError, match="cannot be loaded as an image model") as raised:
+        load_encoder(str(tmp_path))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_model_that_does_not_compare_pictures_with_text_is_refused(tmp_path: Path) -> None:
+    from transformers import CLIPVisionModel
+
+    tiny_encoders.write_clip(tmp_path)
+    vision = CLIPVisionModel.from_pretrained(tmp_path, use_safetensors=True)
+    vision.save_pretrained(tmp_path)
+    with pytest.raises(VideoError, match="which does not compare pictures with text"):
+        load_encoder(str(tmp_path))
+
+
 def test_weights_that_give_what_is_not_finite_are_an_error_and_no_row(
     vit_folder: Path, tmp_path: Path
 ) -> None:
