@@ -52,8 +52,10 @@ class Backbone:
     """Of frames and their common `fit_size`; what is resized is resized on that device."""
     embed_frames: Callable[[Inputs], torch.Tensor]
     """(N, D), of any length."""
+    architecture: str
+    """What is computed with the weights; like `recipe` it is part of the fingerprint."""
     recipe: str
-    """How frames are prepared, in one line: it is part of the fingerprint."""
+    """How frames are prepared, in one line."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how frames are prepared."""
     text_tower: TextTower | None = None

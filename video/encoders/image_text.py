@@ -90,11 +90,22 @@ def build_backbone(model: Any, images: Any, tokenizer: Any | None, name: str) ->
         notes=()
         if isinstance(recipe, FrameRecipe)
         else (f"frames are prepared by the model's own processor: {recipe.reason}",),
+        architecture=_describe_architecture(model.config),
         recipe=json.dumps(images.to_dict(), sort_keys=True, default=str),
         text_tower=None if tokenizer is None else _build_text_tower(model, tokenizer, name),
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=None if logit_bias is None else float(logit_bias.detach()),
     )
+
+
+def _describe_architecture(config: Any) -> str:
+    """The config without what names a place or a release."""
+    towers = [config.vision_config, config.text_config]
+    values = [tower.to_dict() for tower in towers]
+    for value in values:
+        for key in ("_name_or_path", "transformers_version", "dtype"):
+            value.pop(key, None)
+    return json.dumps([config.model_type, *values], sort_keys=True, default=str)
 
 
 def _build_text_tower(model: Any, tokenizer: Any, name: str) -> TextTower:

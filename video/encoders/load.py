@@ -68,7 +68,7 @@ def _load_backbone(name: str) -> Backbone:
         return timm_models.load_timm_folder(path)
     if is_folder:
         is_timm = _is_timm_config(path / "config.json")
-        return timm_models.load_timm_folder(path) if is_timm else load_image_text(name)
+        return timm_models.load_timm_folder(path) if is_timm else load_image_text(str(path))
     if timm_models.is_timm_name(name):
         return timm_models.load_timm(name)
     if not _HUB_NAME.fullmatch(name) or name.startswith(timm_models.PREFIX):
@@ -99,6 +99,9 @@ def _choose_device(device: str | None) -> str:
         raise VideoError(f'device {device!r} is none; give "cpu", "cuda" or "cuda:1"') from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise VideoError(f'device {device!r}: no CUDA device is there; give "cpu" or leave it out')
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if kind == "cuda" and (torch.device(device).index or 0) >= count:
+        raise VideoError(f"device {device!r}: there are {count} CUDA devices, counted from 0")
     return device
 
 

@@ -173,7 +173,7 @@ def _read_missing_tensors() -> Iterator[list[str]]:
         log.propagate = passes_on
 
 
-def build_backbone(model: torch.nn.Module, name: str) -> Backbone:
+def build_backbone(model: Any, name: str) -> Backbone:
     """`model` of timm, made with `num_classes=0`, as a backbone. Raises VideoError where it does
     not take RGB."""
     config: dict[str, Any] = resolve_model_data_config(model)
@@ -205,6 +205,12 @@ def build_backbone(model: torch.nn.Module, name: str) -> Backbone:
         fit_size=fit_size,
         prepare_frames=prepare_frames,
         embed_frames=embed_frames,
+        # With the arguments that it was made with, such as the number of heads.
+        architecture=json.dumps(
+            [model.pretrained_cfg["architecture"], getattr(model, "_model_args", {})],
+            sort_keys=True,
+            default=str,
+        ),
         recipe=json.dumps([config[key] for key in settings]),
     )
 

@@ -204,6 +204,23 @@ def test_a_card_that_is_not_there_is_refused(
         load_encoder(str(vit_folder), device="cuda")
 
 
+def test_a_card_beyond_the_last_is_refused(
+    vit_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(VideoError, match=r"'cuda:2': there are 2 CUDA devices, counted from 0"):
+        load_encoder(str(vit_folder), device="cuda:2")
+
+
+def test_a_processor_that_does_not_fit_its_model_is_told(tmp_path: Path) -> None:
+    tiny_encoders.write_siglip(tmp_path)
+    path = next(p for p in tmp_path.glob("*processor_config.json") if "size" in p.read_text())
+    path.write_text(path.read_text().replace("32", "24"))
+    with pytest.raises(VideoError, match="do not fit the model"):
+        load_encoder(str(tmp_path), device="cpu").encode_frames(FRAMES)
+
+
 def test_slow_bfloat16_is_told(vit_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for is_fast in (True, False):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": is_fast})  # noqa: B023  # called at once
