@@ -177,6 +177,7 @@ def build_backbone(model: Any, name: str) -> Backbone:
     """`model` of timm, made with `num_classes=0`, as a backbone. Raises VideoError where it does
     not take RGB."""
     config: dict[str, Any] = resolve_model_data_config(model)
+    architecture: str = model.pretrained_cfg["architecture"]
     channels, height, width = config["input_size"]
     if channels != 3:
         raise VideoError(f"{name}: takes {channels} channels, expected 3 (RGB)")
@@ -207,7 +208,7 @@ def build_backbone(model: Any, name: str) -> Backbone:
         embed_frames=embed_frames,
         # With the arguments that it was made with, such as the number of heads.
         architecture=json.dumps(
-            [model.pretrained_cfg["architecture"], getattr(model, "_model_args", {})],
+            [architecture, getattr(model, "_model_args", {})],
             sort_keys=True,
             default=str,
         ),
