@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,10 @@ def test_pickled_weights_are_not_read(vit_folder: Path, tmp_path: Path) -> None:
     config["pretrained_cfg"]["file"] = str(tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_text(json.dumps(config))
     torch.save(load_file(vit_folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
-    with pytest.raises(VideoError, match=r"model\.safetensors: is not there; pickled weights"):
+    with pytest.raises(VideoError, match=r"'pytorch_model\.bin', a format that can hold programs"):
+        load_encoder(str(tmp_path))
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(VideoError, match=r"model\.safetensors: is not there"):
         load_encoder(str(tmp_path))
 
 
@@ -146,6 +150,23 @@ def test_weights_that_lack_a_tensor_are_refused_not_started_at_random(
         load_encoder(str(tmp_path), device="cpu")
 
 
+@pytest.mark.parametrize("write", [tiny_encoders.write_vit, tiny_encoders.write_clip])
+def test_a_folder_that_means_harm_is_refused_before_a_library_opens_it(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    write(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    deep = config | {"model_args": {"depth": 10**9}, "vision_config": {"num_hidden_layers": 10**9}}
+    (tmp_path / "config.json").write_text(json.dumps(deep))
+    with pytest.raises(VideoError, match="the limit is 10,000"):
+        load_encoder(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").unlink()
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(VideoError, match=r"'model\.safetensors' is no regular file"):
+        load_encoder(str(tmp_path))
+
+
 @pytest.mark.parametrize("kind", ["damaged", "pickled"])
 def test_an_image_text_folder_without_usable_weights_is_refused(kind: str, tmp_path: Path) -> None:
     tiny_encoders.write_clip(tmp_path)
@@ -155,7 +176,8 @@ def test_an_image_text_folder_without_usable_weights_is_refused(kind: str, tmp_p
         weights.unlink()
     else:
         weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(VideoError, match="cannot be loaded as an image model") as raised:
+    reason = "can hold programs" if kind == "pickled" else "cannot be loaded as an image model"
+    with pytest.raises(VideoError, match=reason) as raised:
         load_encoder(str(tmp_path))
     assert "\n" not in str(raised.value)
 
