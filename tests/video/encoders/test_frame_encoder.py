@@ -80,7 +80,7 @@ def test_crops_of_one_size_are_frames_and_a_batch_of_a_video_is_its_pixels(
 
 def test_crops_of_unequal_sizes_come_back_in_their_order(encoder: FrameEncoder) -> None:
     frame = FRAMES[0]
-    crops = [frame, frame[:1, :1], frame[:, :1], frame[5:30, 10:20], frame[:1], frame]
+    crops = [frame, frame[:1, :1], frame[5:30, 10:20], frame[:1]]
     vectors = encoder.encode_crops(crops)
     for crop, vector in zip(crops, vectors, strict=True):
         assert np.abs(encoder.encode_frames(crop[None])[0] - vector).max() < 1e-6
