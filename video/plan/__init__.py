@@ -6,11 +6,13 @@
 
 By time alone: `uniform`, `fps`, `keyframes`, `shots`. As Qwen models sample: `qwen`, `qwen3`.
 By content, from candidates that were measured before: `motion`, `diverse`, `relevant`, `tiers`.
+Near-duplicates among candidates are found by `distinct`.
 """
 
 from __future__ import annotations
 
 from mmreason.video.plan.budget import FrameBudget
+from mmreason.video.plan.distinct import DistinctFrames, distinct
 from mmreason.video.plan.diversity import diverse
 from mmreason.video.plan.even import fps, keyframes, shots, uniform
 from mmreason.video.plan.families import Family, patches
@@ -20,8 +22,10 @@ from mmreason.video.plan.relevance import relevant
 from mmreason.video.plan.tiers import tiers
 
 __all__ = [
+    "DistinctFrames",
     "Family",
     "FrameBudget",
+    "distinct",
     "diverse",
     "fps",
     "keyframes",
