@@ -12,16 +12,17 @@ Near-duplicates among candidates are found by `distinct`.
 from __future__ import annotations
 
 from mmreason.video.plan.budget import FrameBudget
-from mmreason.video.plan.distinct import DistinctFrames, distinct
 from mmreason.video.plan.diversity import diverse
 from mmreason.video.plan.even import fps, keyframes, shots, uniform
 from mmreason.video.plan.families import Family, patches
 from mmreason.video.plan.information import motion
+from mmreason.video.plan.likeness import LEAST_DISTANCE, DistinctFrames, distinct
 from mmreason.video.plan.qwen_rules import qwen, qwen3
 from mmreason.video.plan.relevance import relevant
 from mmreason.video.plan.tiers import tiers
 
 __all__ = [
+    "LEAST_DISTANCE",
     "DistinctFrames",
     "Family",
     "FrameBudget",
