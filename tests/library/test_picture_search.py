@@ -39,19 +39,19 @@ def shade(value: int) -> np.ndarray:
 
 def test_the_most_alike_frames_of_all_videos_are_found_once_computed(library: Library) -> None:
     encoder = NarrowShades()
-    result = library.search_frames(shade(60), encoder=encoder, limit=3)
+    result = library.search_frames(shade(100), encoder=encoder, limit=3)
     assert (result.videos, result.frames, result.computed) == (3, 12, 12)
     best = result.hits[0]
     assert best.path.name == "review.mp4" and best.cosine > 0.99
     assert best.span.start_s <= best.time_s <= best.span.end_s
     assert best.thumbnail.startswith(b"\xff\xd8")
-    again = library.search_frames(shade(60), encoder=encoder, limit=3)
+    again = library.search_frames(shade(100), encoder=encoder, limit=3)
     assert again.computed == 0 and again.hits == result.hits
     assert encoder.frames == 12
 
 
 def test_neighbouring_looks_are_one_hit_and_a_part_bounds_them(library: Library) -> None:
-    result = library.search_frames(shade(60), encoder=NarrowShades(), span=Span(1, 3))
+    result = library.search_frames(shade(100), encoder=NarrowShades(), span=Span(1, 3))
     assert result.frames == 6
     paths = [hit.path for hit in result.hits]
     assert len(set(paths)) == len(paths), "looks at the same shades lie side by side"
@@ -93,7 +93,7 @@ def test_the_verb_prints_hits_writes_json_and_a_page(
 ) -> None:
     monkeypatch.setitem(vars(encoders), "load_encoder", lambda *_: NarrowShades())
     picture, page = tmp_path / "look.png", tmp_path / "hits.html"
-    Image.fromarray(shade(60)).save(picture)
+    Image.fromarray(shade(100)).save(picture)
     argv = ["search", str(video_folder), "--like", str(picture), "--store", str(tmp_path / "s")]
     assert main([*argv, "--html", str(page)]) == 0
     first = capsys.readouterr().out.splitlines()[0]
@@ -123,7 +123,7 @@ def test_what_is_no_picture_is_refused_in_one_line(
     argv = ["search", str(video_folder), "--like", str(tmp_path / "look.png")]
     assert main([*argv, "--store", str(tmp_path / "s")]) == 2
     error = capsys.readouterr().err.strip()
-    assert "cannot be read as an image" in error and "\n" not in error
+    assert "look.png" in error and "image" in error and "\n" not in error
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_options_of_pictures_and_words_do_not_mix(
 
 def test_a_search_gives_at_least_one_hit_at_most(library: Library) -> None:
     with pytest.raises(UsageError, match="1 to"):
-        library.search_frames(shade(60), encoder=ShadeEncoder(), limit=0)
+        library.search_frames(shade(100), encoder=ShadeEncoder(), limit=0)
 
 
 def test_looks_are_the_same_in_every_search_and_bounded() -> None:
