@@ -137,7 +137,7 @@ def _run(
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
-        yield step, float(loss)
+        yield step, loss.item()
 
 
 def _half_truth_loss(
