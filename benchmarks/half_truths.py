@@ -1,4 +1,4 @@
-"""Half-truths: how often a right text is preferred to itself with one wrong detail, with the scripted
+"""Half-truths: how often a right text is preferred to itself with one wrong detail, by the scripted
 pair before and after its head, on pictures that it never saw.
 
     python benchmarks/half_truths.py --out benchmarks/results/half_truths.md
@@ -124,7 +124,7 @@ def build_page(figures: list[PairFigures], command: str) -> str:
         )
     lines += [
         "",
-        "The pair knows coloured shapes and nothing else; what a head of this kind does for CLIP or "
+        "The pair knows coloured shapes and nothing else; what such a head does for CLIP or "
         "SigLIP on real pictures was not measured. Half-truths of the same forms were among the "
         "foils that the head was trained on, of other pictures.",
         "",
