@@ -73,7 +73,7 @@ def run_checks() -> list[DoctorCheck]:
         _guarded("torch and torchvision", _torchvision),
         _guarded("CUDA", _cuda),
         _guarded("attention: sdpa", _sdpa),
-        _guarded("attention: flash-attn", _flash_attn),
+        _guarded("attention: frames", _packed_attention),
         _guarded("bf16 on this CPU", _cpu_bf16),
         _guarded("free memory", _memory),
         _guarded("free disk", _disk),
@@ -229,14 +229,24 @@ def _sdpa() -> tuple[Status, str, str]:
     return "ok", "works (the default)", ""
 
 
-def _flash_attn() -> tuple[Status, str, str]:
+def _packed_attention() -> tuple[Status, str, str]:
+    """Compare what attends to frames of unequal size with the formula on a tiny case."""
     import torch
 
-    if find_spec("flash_attn") is None:
-        return "ok", "not installed", f"optional, for NVIDIA GPUs; {_install('flash')}"
-    if not torch.cuda.is_available():
-        return "warn", f"{_version('flash-attn')}, but no GPU found", "sdpa is used on a CPU"
-    return "ok", str(import_module("flash_attn").__version__), ""
+    from mmreason.video.encoders.attention import choose_backend, packed_attention
+
+    on_card = torch.cuda.is_available()
+    device, dtype = ("cuda", torch.bfloat16) if on_card else ("cpu", torch.float32)
+    choice = choose_backend(device, dtype, 64)
+    bounds = torch.tensor([0, 5, 12])
+    draws = torch.randn(3, 12, 2, 64, generator=torch.Generator().manual_seed(0))
+    query, key, value = draws.to(device, dtype)
+    fast = packed_attention(query, key, value, bounds)
+    plain = packed_attention(query.float(), key.float(), value.float(), bounds, backend="masked")
+    if not torch.allclose(fast.float(), plain, atol=3e-2 if on_card else 1e-5):
+        return "fail", f"gives wrong numbers: {choice}", f"reinstall what {choice.backend} is of"
+    advice = f"one call for all frames: {_install('flash')}"
+    return "ok", str(choice), advice if on_card and choice.backend == "batch" else ""
 
 
 def _cpu_bf16() -> tuple[Status, str, str]:

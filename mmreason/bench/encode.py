@@ -5,29 +5,34 @@ What is measured is turned into a page by `encode_report`.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
+from typing import Any
 
 import numpy as np
 import timm
 import torch
 from PIL import Image
-from timm.data import create_transform, resolve_model_data_config
-from timm.layers import set_fused_attn
+from timm.data.config import resolve_model_data_config
+from timm.data.transforms_factory import create_transform
+from timm.data.transforms_factory import transforms_imagenet_eval as create_naflex_transform
+from timm.layers.config import set_fused_attn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from mmreason.bench.encode_report import OURS, EncodeRow
 from mmreason.video.encoders import FrameEncoder, image_text, timm_models
 
-Encode = Callable[[np.ndarray], np.ndarray]
-"""uint8 (N, H, W, 3) to rows of length 1."""
+Encode = Callable[[Any], np.ndarray]
+"""uint8 (N, H, W, 3), or crops (h, w, 3), to rows of length 1."""
 
 _BATCH = 8
 
@@ -48,7 +53,7 @@ class EncodeScale:
 
 
 FULL = EncodeScale(
-    "full", 5, 16, "vit_small_patch16_224", "efficientnet_lite0", (720, 1280), 384, 6
+    "full", 4, 16, "vit_small_patch16_224", "efficientnet_lite0", (720, 1280), 384, 6
 )
 QUICK = EncodeScale("quick", 2, 2, "test_vit", "test_efficientnet", (180, 320), 64, 1)
 
@@ -58,7 +63,7 @@ class EncodeGroup:
     """Ways to encode the same frames; the first is what the others are compared with."""
 
     title: str
-    frames: np.ndarray
+    frames: np.ndarray | Sequence[np.ndarray]
     methods: dict[str, Encode]
     flops: float
     """Of one frame."""
@@ -69,6 +74,8 @@ def make_groups(scale: EncodeScale, device: torch.device) -> Iterator[EncodeGrou
     draw = np.random.default_rng(0)
     torch.manual_seed(0)
     model = _create_timm(scale.model, device)
+    # Frames of the model's own size are then not resized, by us no more than by timm alone.
+    model.pretrained_cfg |= {"crop_pct": 1.0}
     flops = count_flops(model, model.pretrained_cfg["input_size"][1:], device)
     side = model.pretrained_cfg["input_size"][1]
     small = draw.integers(0, 256, (scale.frames, side, side, 3), np.uint8)
@@ -92,14 +99,14 @@ def make_groups(scale: EncodeScale, device: torch.device) -> Iterator[EncodeGrou
         eager = BareTimm(_copy_weights(model, _create_timm(scale.model, device)), device)
     yield EncodeGroup(
         f"attention of timm, {scale.model}",
-        small,
+        small[:_BATCH],
         {"SDPA": bare.encode, "eager": eager.encode},
         flops,
     )
     yield EncodeGroup(
         f"frames a batch, {scale.model}",
-        small,
-        {f"{count}": partial(bare.encode, batch=count) for count in (8, 1, 4, 16)},
+        small[:_BATCH],
+        {f"{count}": partial(bare.encode, batch=count) for count in (8, 1, 4)},
         flops,
     )
     narrow = BareTimm(
@@ -113,6 +120,7 @@ def make_groups(scale: EncodeScale, device: torch.device) -> Iterator[EncodeGrou
         {"float32": bare.encode, "bfloat16": narrow.encode},
         flops,
     )
+    yield _make_crops_group(scale, device, draw)
     yield _make_convnet_group(scale, device, draw)
     yield _make_clip_group(scale, device, large)
     if _has_open_clip():
@@ -158,7 +166,7 @@ class BareTimm:
         self._device = device
         self._dtype = next(model.parameters()).dtype
         config = resolve_model_data_config(model)
-        self._transform = create_transform(**config)
+        self._transform: Any = create_transform(**config)
         self._mean, self._std = (
             torch.tensor(config[key], device=device)[:, None, None] for key in ("mean", "std")
         )
@@ -212,6 +220,69 @@ def _make_convnet_group(
     )
 
 
+def _make_crops_group(
+    scale: EncodeScale, device: torch.device, draw: np.random.Generator
+) -> EncodeGroup:
+    """Crops of unequal shapes for a NaFlex model, of at most 196 patches."""
+    name = "naflexvit_base_patch16_gap"
+    model: Any = timm.create_model(
+        name,
+        embed_dim=scale.clip_width,
+        depth=scale.clip_layers,
+        num_heads=scale.clip_width // 64,
+        num_classes=0,
+    )
+    model.pretrained_cfg |= {"input_size": (3, 224, 224)}
+    model = model.to(device).eval().requires_grad_(False)
+    encoder = _wrap(model, name, device)
+    sides = draw.integers(40, 300, (scale.frames, 2))
+    crops = [draw.integers(0, 256, (height, width, 3), np.uint8) for height, width in sides]
+    padded = PaddedNaFlex(model, device)
+    return EncodeGroup(
+        f"crops of unequal shapes, NaFlex, {scale.clip_layers} layers of {scale.clip_width}",
+        crops,
+        {
+            "timm, padded with a mask": padded.encode,
+            "one at a time": lambda crops: np.concatenate(
+                [encoder.encode_crops([crop]) for crop in crops]
+            ),
+            OURS: encoder.encode_crops,
+        },
+        count_flops(model, (224, 224), device),
+    )
+
+
+class PaddedNaFlex:
+    """A NaFlex model as timm runs it: patches of a batch padded to the longest, under a mask."""
+
+    def __init__(self, model: torch.nn.Module, device: torch.device) -> None:
+        self._model = model
+        self._device = device
+        config = resolve_model_data_config(model)
+        self._transform: Any = create_naflex_transform(
+            patch_size=16,
+            max_seq_len=196,
+            interpolation=config["interpolation"],
+            mean=config["mean"],
+            std=config["std"],
+            naflex=True,
+            patchify=True,
+        )
+
+    def encode(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """Of crops of any size."""
+        rows = []
+        for first in range(0, len(crops), _BATCH):
+            items = [self._transform(Image.fromarray(c)) for c in crops[first : first + _BATCH]]
+            batch = {
+                key: pad_sequence([item[key] for item in items], batch_first=True).to(self._device)
+                for key in items[0]
+            }
+            with torch.inference_mode():
+                rows.append(_to_unit_rows(self._model(batch)))
+        return np.concatenate(rows)
+
+
 def _make_clip_group(scale: EncodeScale, device: torch.device, frames: np.ndarray) -> EncodeGroup:
     size = {
         "hidden_size": scale.clip_width,
@@ -224,7 +295,8 @@ def _make_clip_group(scale: EncodeScale, device: torch.device, frames: np.ndarra
     text = {"vocab_size": 64, "hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1}
     text |= {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=64)
-    model = CLIPModel(config).to(device).eval()
+    model: Any = CLIPModel(config).eval()
+    model.to(device)
     processor = CLIPImageProcessor()
 
     def encode(frames: np.ndarray) -> np.ndarray:
@@ -258,12 +330,12 @@ def _wrap(model: torch.nn.Module, name: str, device: torch.device) -> FrameEncod
     return FrameEncoder(timm_models.build_backbone(model, name), device=str(device))
 
 
-def _create_timm(name: str, device: torch.device) -> torch.nn.Module:
+def _create_timm(name: str, device: torch.device) -> Any:
     model = timm.create_model(name, pretrained=False, num_classes=0)
     return model.to(device).eval().requires_grad_(False)
 
 
-def _copy_weights(source: torch.nn.Module, target: torch.nn.Module) -> torch.nn.Module:
+def _copy_weights(source: Any, target: Any) -> Any:
     target.load_state_dict(source.state_dict())
     return target
 
@@ -286,7 +358,7 @@ def count_flops(model: torch.nn.Module, size_px: tuple[int, int], device: torch.
     return float(counter.get_total_flops())
 
 
-def _time(encode: Encode, frames: np.ndarray) -> float:
+def _time(encode: Encode, frames: np.ndarray | Sequence[np.ndarray]) -> float:
     # Vectors are on the CPU in the end, so a GPU is done when they are there.
     began = time.perf_counter()
     encode(frames)
@@ -304,7 +376,8 @@ def _has_open_clip() -> bool:
 
 def _make_open_clip_group(device: torch.device, frames: np.ndarray) -> EncodeGroup:
     """A tower of open_clip whose image side is timm's SigLIP, beside that tower under us."""
-    import open_clip
+    # By name, so that a checker of types does not ask for it where it is not installed.
+    open_clip: Any = importlib.import_module("open_clip")
 
     name = "ViT-B-16-SigLIP"
     model, _, transform = open_clip.create_model_and_transforms(name, pretrained=None)
@@ -319,8 +392,9 @@ def _make_open_clip_group(device: torch.device, frames: np.ndarray) -> EncodeGro
         return np.concatenate(rows)
 
     trunk = model.visual.trunk
-    # By the rule of open_clip, which is not that of timm for the same weights.
-    trunk.pretrained_cfg |= {"crop_pct": 1.0, "crop_mode": "squash"}
+    # By the rule of open_clip, which is not that of timm for the same tower.
+    rule = model.visual.preprocess_cfg
+    trunk.pretrained_cfg |= {"mean": rule["mean"], "std": rule["std"], "crop_pct": 1.0}
     return EncodeGroup(
         f"{name} of open_clip, frames of {frames.shape[2]}x{frames.shape[1]}",
         frames,

@@ -53,6 +53,8 @@ class EncodeReport:
     machine: tuple[str, ...]
     rounds: int
     rows: tuple[EncodeRow, ...]
+    matmul_tflops: float | None
+    """What the card's fastest product of large bfloat16 matrices reaches; None on a CPU."""
     skipped: tuple[str, ...]
     """What was not measured, and why."""
 
@@ -94,6 +96,14 @@ def _page_lines(report: EncodeReport, command: str) -> Iterator[str]:
         "(their range behind). The cosine is that of the vector that differs most from the first "
         "row's. TFLOP/s count the operations of the model alone."
     )
+    if report.matmul_tflops is not None:
+        yield ""
+        best = max(report.rows, key=lambda row: row.tflops)
+        yield (
+            f"Large products in bfloat16 reach {report.matmul_tflops:.0f} TFLOP/s on this card; "
+            f"the best row ({best.group}: {best.method}) has "
+            f"{100 * best.tflops / report.matmul_tflops:.0f} % of that."
+        )
     overhead = report.overhead
     if overhead is not None and report.scale == "full":
         state = "reached" if overhead.ratio < MOST_OVERHEAD else "**not reached**"

@@ -45,7 +45,9 @@ class PruneScale:
     frames: int
     side_px: int
     hidden: int
+    """Of the language model; the tower has half of it, as in Qwen3-VL-2B."""
     layers: int
+    """Of the language model; the tower has six sevenths of them."""
     new_tokens: int
 
 
@@ -58,13 +60,13 @@ FULL = PruneScale(
         for name in ("evs", "dycoke", "framefusion", "tome")
     ),
     3,
-    16,
+    32,
     224,
-    512,
-    8,
+    768,
+    7,
     8,
 )
-QUICK = PruneScale("quick", 2, ("evs:0.5",), 1, 4, 64, 32, 1, 2)
+QUICK = PruneScale("quick", 2, ("evs:0.5",), 1, 4, 64, 64, 2, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def measure_speed(scale: PruneScale) -> tuple[list[PruneSpeed], str]:
     """Replies of a random Qwen3-VL, and what it is."""
     torch.manual_seed(0)
     model, processor = _make_model(scale)
-    plain = _make_model(scale)[0]
+    plain, plain_processor = _make_model(scale)
     plain.load_state_dict(model.state_dict())
     cache = VisionFeatureCache.attach(model, _CACHE_BYTES, is_trainable=True)
     assert cache is not None
@@ -188,7 +190,7 @@ def measure_speed(scale: PruneScale) -> tuple[list[PruneSpeed], str]:
         return chat.generate(_request(clip, text, scale.new_tokens))[0]
 
     def ask_plain(text: str) -> None:
-        _generate_plainly(plain, _make_processor(), clips[state["round"]], text, scale.new_tokens)
+        _generate_plainly(plain, plain_processor, clips[state["round"]], text, scale.new_tokens)
 
     calls: dict[str, Callable[[], Any]] = {PIPELINE: partial(ask_plain, first)}
     for name, chat in chats.items():
@@ -200,9 +202,8 @@ def measure_speed(scale: PruneScale) -> tuple[list[PruneSpeed], str]:
         (seconds,) = measure_rounds(calls, 1)
         for name, chat in chats.items():
             replies[name] = ask(chat, first, again=False)
-            seconds |= measure_rounds(
-                {f"{name}/second": partial(ask, chat, second, again=True)}, 1
-            )[0]
+            again = {f"{name}/second": partial(ask, chat, second, again=True)}
+            seconds |= measure_rounds(again, 1)[0]
         measured.append(seconds)
     summary = summarise_rounds(measured, PIPELINE)
     rows = [
@@ -216,9 +217,9 @@ def measure_speed(scale: PruneScale) -> tuple[list[PruneSpeed], str]:
     ]
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     what = (
-        f"A Qwen3-VL of {parameters:.0f} million random weights ({scale.layers} layers of "
-        f"{scale.hidden} in both towers), {scale.frames} frames of {scale.side_px} px, "
-        f"{scale.new_tokens} tokens written"
+        f"A Qwen3-VL of {parameters:.0f} million random weights (the shape of Qwen3-VL-2B at "
+        f"{scale.hidden / 2048:.2g} of its width and {scale.layers / 28:.2g} of its depth), "
+        f"{scale.frames} frames of {scale.side_px} px, {scale.new_tokens} tokens written"
     )
     return rows, what
 
@@ -233,12 +234,14 @@ def _make_model(scale: PruneScale) -> tuple[Any, Any]:
     config = Qwen3VLConfig.from_pretrained(NANO_FOLDER)
     text: Any = config.text_config
     vision: Any = config.vision_config
+    half, depth = scale.hidden // 2, -(-6 * scale.layers // 7)
     text.hidden_size, text.num_hidden_layers = scale.hidden, scale.layers
     text.intermediate_size, text.head_dim = 3 * scale.hidden, 64
-    text.num_attention_heads = text.num_key_value_heads = max(1, scale.hidden // 64)
-    vision.hidden_size, vision.depth = scale.hidden, scale.layers
-    vision.intermediate_size, vision.num_heads = 3 * scale.hidden, max(1, scale.hidden // 64)
-    vision.out_hidden_size, vision.deepstack_visual_indexes = scale.hidden, [0]
+    text.num_attention_heads = scale.hidden // 64
+    text.num_key_value_heads = max(1, scale.hidden // 128)
+    vision.hidden_size, vision.depth = half, depth
+    vision.intermediate_size, vision.num_heads = 4 * half, max(1, half // 64)
+    vision.out_hidden_size, vision.deepstack_visual_indexes = scale.hidden, [0, depth - 1]
     model = Qwen3VLForConditionalGeneration(config).eval()
     model.set_attn_implementation("sdpa")
     return model, processor

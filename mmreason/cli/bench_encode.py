@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmreason.cli.common import Json, print_json, progress_console, result_console
-from mmreason.json_values import encode_json, to_json, with_schema
+from mmreason.json_values import encode_json, with_schema
 
 if TYPE_CHECKING:
     from mmreason.bench.encode_report import EncodeReport
@@ -26,12 +27,18 @@ def bench_encode(
     encode.json.
     """
     from mmreason.bench.encode_report import build_encode_page
+    from mmreason.types import UsageError
     from mmreason.video.files import write_atomic
 
+    # Before minutes are spent.
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file; give a folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
     report = _measure(quick)
     command = "mmreason bench encode" + (" --quick" if quick else "")
     write_atomic(folder / "encode.md", build_encode_page(report, command).encode())
-    values = to_json(report)
+    # Not rounded: ratios are told to a thousandth.
+    values = asdict(report)
     text = encode_json(with_schema(values), indent=1)
     write_atomic(folder / "encode.json", (text + "\n").encode())
     if as_json:
@@ -48,7 +55,7 @@ def bench_encode(
 def _measure(quick: bool) -> EncodeReport:
     import torch
 
-    from mmreason.bench import encode
+    from mmreason.bench import attention, encode
     from mmreason.bench.encode_report import EncodeReport, describe_encode_machine
     from mmreason.models.hf_settings import limit_threads
 
@@ -58,6 +65,7 @@ def _measure(quick: bool) -> EncodeReport:
     rows = []
     # Two threads that share a core wait for each other: their figures say nothing.
     with limit_threads(torch.get_num_threads() if on_card else 1):
+        peaks = attention.measure_peaks(device) if on_card else None
         for group in encode.make_groups(scale, device):
             progress_console().print(group.title, soft_wrap=True)
             rows += encode.measure_group(group, scale.rounds)
@@ -67,5 +75,6 @@ def _measure(quick: bool) -> EncodeReport:
         machine=describe_encode_machine(),
         rounds=scale.rounds,
         rows=tuple(rows),
+        matmul_tflops=None if peaks is None else peaks.matmul_tflops,
         skipped=encode.list_skipped(),
     )

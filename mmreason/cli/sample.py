@@ -64,6 +64,8 @@ class FrameRequest:
     """The part of the video to choose from; None for its start or end."""
     query: str = ""
     """What the frames are to show, for the plan relevant."""
+    veto: bool = False
+    """Whether a wrong detail that fits a frame better than that of the query lowers it."""
     distinct: bool = False
     """Whether frames that look like the one before them are dropped."""
     store: Path | None = None
@@ -140,7 +142,14 @@ def _relevant(video: Video, span: Span, request: FrameRequest, say: Say) -> Samp
 
     assert request.encoder is not None
     return plan_relevant(
-        video, span, request.limit, request.query, request.encoder, request.store, say
+        video,
+        span,
+        request.limit,
+        request.query,
+        request.encoder,
+        request.store,
+        say,
+        veto=request.veto,
     )
 
 
@@ -182,6 +191,12 @@ def sample_frames(
     query: Annotated[
         str | None, typer.Option(help="What the frames are to show, for the plan relevant.")
     ] = None,
+    veto: Annotated[
+        bool,
+        typer.Option(
+            "--veto", help="Lower frames that a wrong detail fits better than that of --query."
+        ),
+    ] = False,
     distinct: Annotated[
         bool, typer.Option("--distinct", help="Drop frames that look like the one before them.")
     ] = False,
@@ -214,6 +229,7 @@ def sample_frames(
         start_s=start,
         end_s=end,
         query=(query or "").strip(),
+        veto=veto,
         distinct=distinct,
         store=store,
     )
@@ -266,6 +282,8 @@ def _check_looks(request: FrameRequest, encoder: str | None) -> None:
         raise UsageError('--plan relevant needs --query "what the frames are to show"')
     if request.query and request.plan != "relevant":
         raise UsageError(f"--query goes with --plan relevant, not with --plan {request.plan}")
+    if request.veto and request.plan != "relevant":
+        raise UsageError(f"--veto goes with --plan relevant, not with --plan {request.plan}")
     if encoder is not None and not request.looks:
         raise UsageError("--encoder goes with --plan diverse, --plan relevant or --distinct")
 

@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 def load_plan_encoder(name: str | None, *, reads_text: bool) -> FrameEncoder:
     """The encoder of --encoder. UsageError where text is to be read and it has no tower for that,
     or none was named."""
-    from mmreason.video.encoders import load_encoder
+    from mmreason.models.frame_encoders import DEFAULT, load_frame_encoder
 
     if name is None and reads_text:
         raise UsageError(
@@ -37,7 +37,7 @@ def load_plan_encoder(name: str | None, *, reads_text: bool) -> FrameEncoder:
             "--encoder google/siglip2-base-patch16-224 or --encoder openai/clip-vit-base-patch32"
         )
     quiet_libraries()
-    encoder = load_encoder() if name is None else load_encoder(name)
+    encoder = load_frame_encoder(name or DEFAULT)
     if reads_text and not encoder.takes_text:
         raise UsageError(
             f"--plan relevant: {encoder.name} has no text tower; name an encoder with one, such as "
@@ -64,13 +64,20 @@ def plan_relevant(
     encoder: FrameEncoder,
     store: Path | None,
     say: Say,
+    *,
+    veto: bool = False,
 ) -> SamplePlan:
-    """Frames that fit a query: scores are cosines of text and frames."""
+    """Frames that fit a query: scores are cosines of text and frames; with `veto` less what a wrong
+    detail fits better than the detail of the query (`grounding/half_truths`)."""
+    from mmreason.grounding.half_truths import relevance_scores
     from mmreason.video import plan
 
     (text,) = encoder.encode_text([query])
     candidates = _embed_candidates(video, span, limit, encoder, store, say)
-    return plan.relevant(candidates.vectors @ text, candidates.times_s, limit)
+    scores = candidates.vectors @ text
+    if veto and len(candidates.vectors):
+        scores = relevance_scores(candidates.vectors, query, encoder.encode_text)
+    return plan.relevant(scores, candidates.times_s, limit)
 
 
 def drop_look_alikes(

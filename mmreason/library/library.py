@@ -206,8 +206,8 @@ class Library:
         loaded.
         """
         from mmreason.library.picture_search import search_picture
+        from mmreason.models.frame_encoders import load_frame_encoder
         from mmreason.tools.ground import frame_of_image
-        from mmreason.video.encoders import load_encoder
 
         if not 1 <= limit <= MOST_HITS:
             raise UsageError(f"a search gives 1 to {MOST_HITS} hits, got limit {limit}")
@@ -216,7 +216,7 @@ class Library:
         result = search_picture(
             pixels,
             [v for i, v in enumerate(self.videos) if chosen is None or i in chosen],
-            load_encoder(encoder) if isinstance(encoder, str) else encoder,
+            load_frame_encoder(encoder) if isinstance(encoder, str) else encoder,
             self._store,
             picture=str(like) if isinstance(like, str | Path) else "",
             limit=limit,

@@ -72,7 +72,7 @@ def write_siglip2(folder: Path) -> None:
 
 def write_vit(folder: Path) -> None:
     """A plain ViT of timm: 160 x 160, cut from the middle."""
-    timm.models.save_for_hf(timm.create_model("test_vit"), folder, safe_serialization=True)
+    timm.models.save_for_hf(timm.create_model("test_vit"), str(folder), safe_serialization=True)
 
 
 def write_naflex(folder: Path) -> None:
@@ -81,4 +81,4 @@ def write_naflex(folder: Path) -> None:
         "naflexvit_base_patch16_gap", embed_dim=32, depth=1, num_heads=2, num_classes=0
     )
     config = {"input_size": (3, 64, 64), "num_classes": 0}
-    timm.models.save_for_hf(model, folder, model_config=config, safe_serialization=True)
+    timm.models.save_for_hf(model, str(folder), model_config=config, safe_serialization=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,20 @@ import timm
 import torch
 from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
-from timm.data import resolve_model_data_config
+from timm.data.config import resolve_model_data_config
 from timm.data.naflex_transforms import get_image_size_for_seq
 from timm.models import NaFlexVit
 
-from mmreason.video.encoders.backbone import Backbone, FitSize, Frames, Inputs, SizePx, first_line
+from mmreason.video.encoders.backbone import (
+    Backbone,
+    FitSize,
+    Frames,
+    Inputs,
+    SizePx,
+    check_whole,
+    first_line,
+)
+from mmreason.video.encoders.packed_vit import can_pack, embed_packed, pack_frames
 from mmreason.video.encoders.pixels import prepare_pixels
 from mmreason.video.encoders.preprocess import FrameRecipe
 from mmreason.video.json_input import JsonInputError, read_json
@@ -27,6 +39,9 @@ from mmreason.video.types import VideoError
 PREFIX = "timm/"
 _OPEN_CLIP = "open_clip"
 _NAMES_SHOWN = 3
+_MISSING = re.compile(r"Missing keys \((.*?)\) discovered")
+_LEAST_PART = 4
+"""Letters of a part of a name, such as "dinov3"."""
 
 
 def is_timm_name(name: str) -> bool:
@@ -52,6 +67,8 @@ def find_near_names(name: str) -> tuple[str, ...]:
     choices = {full.split(".")[0] for full in published} | set(published)
     near = get_close_matches(name, choices, 20, cutoff=0.75)
     near.sort(key=lambda choice: (-SequenceMatcher(None, name, choice).ratio(), choice))
+    if not near and len(name) >= _LEAST_PART:
+        near = [full for full in published if name in full]
     return tuple(near[:_NAMES_SHOWN])
 
 
@@ -118,37 +135,83 @@ def _create(source: str, name: str, weights: Path) -> torch.nn.Module:
     # One file, whatever the config names: timm would else look for pickled ones too.
     overlay = {"source": "", "file": str(weights), "state_dict": None, "custom_load": False}
     try:
-        return timm.create_model(
-            source, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay
-        )
+        with _read_missing_tensors() as missing:
+            model = timm.create_model(
+                source, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay
+            )
     except (RuntimeError, ValueError, TypeError, KeyError, OSError, SafetensorError) as error:
         raise VideoError(
             f"{name}: {weights.name} does not fit the model of timm {timm.__version__} "
             f"({first_line(error)})"
         ) from error
+    check_whole(model, missing, f"{name}: {weights.name}")
+    return model
 
 
-def build_backbone(model: torch.nn.Module, name: str) -> Backbone:
+@contextmanager
+def _read_missing_tensors() -> Iterator[list[str]]:
+    """Names of tensors that timm does not find in the file: it starts those at random, and says so
+    in its log alone."""
+    missing: list[str] = []
+
+    class Reader(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if listed := _MISSING.match(record.getMessage()):
+                missing.extend(listed[1].split(", "))
+
+    log, reader = logging.getLogger("timm.models._builder"), Reader(logging.INFO)
+    level, passes_on = log.level, log.propagate
+    log.setLevel(logging.INFO)
+    log.addHandler(reader)
+    # What it says at this level is for us, not for the log of the program.
+    log.propagate = False
+    try:
+        yield missing
+    finally:
+        log.removeHandler(reader)
+        log.setLevel(level)
+        log.propagate = passes_on
+
+
+def build_backbone(model: Any, name: str) -> Backbone:
     """`model` of timm, made with `num_classes=0`, as a backbone. Raises VideoError where it does
     not take RGB."""
     config: dict[str, Any] = resolve_model_data_config(model)
+    architecture: str = model.pretrained_cfg["architecture"]
     channels, height, width = config["input_size"]
     if channels != 3:
         raise VideoError(f"{name}: takes {channels} channels, expected 3 (RGB)")
     keep_shape = _keep_shape(model, (height, width)) if isinstance(model, NaFlexVit) else None
     recipe = _read_recipe(config, name, keep_shape)
     settings = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
+    packing = model if can_pack(model) else None
 
     def prepare_frames(frames: Frames, size_px: SizePx, device: torch.device) -> Inputs:
+        if packing is not None:
+            return pack_frames(frames, recipe, device)
         return {"pixels": prepare_pixels(frames, recipe, device)}
+
+    def embed_frames(inputs: Inputs) -> torch.Tensor:
+        return model(inputs["pixels"]) if packing is None else embed_packed(packing, inputs)
+
+    def fit_size(frame_height: int, frame_width: int) -> SizePx:
+        if keep_shape is None or packing is not None:
+            return height, width
+        return keep_shape(frame_height, frame_width)
 
     return Backbone(
         name=name,
         model=model,
         size_px=(height, width),
-        fit_size=keep_shape or (lambda frame_height, frame_width: (height, width)),
+        fit_size=fit_size,
         prepare_frames=prepare_frames,
-        embed_frames=lambda inputs: model(inputs["pixels"]),
+        embed_frames=embed_frames,
+        # With the arguments that it was made with, such as the number of heads.
+        architecture=json.dumps(
+            [architecture, getattr(model, "_model_args", {})],
+            sort_keys=True,
+            default=str,
+        ),
         recipe=json.dumps([config[key] for key in settings]),
     )
 

@@ -17,7 +17,9 @@ from mmreason.training.learner.model_card import ModelCard
 from mmreason.training.learner.neftune import neftune_noise
 from mmreason.training.learner.parts import part_of_parameter
 from mmreason.training.learner.policy_model import PolicyModel
+from mmreason.training.learner.saving import prepare_to_save
 from mmreason.types import UsageError
+from mmreason.video.encoders.attention import find_packed_towers, pack_vision_towers
 from tests.fakes import tiny_families
 
 IDS = torch.arange(40, 60)[None]
@@ -152,3 +154,15 @@ def test_a_card_keeps_foreign_text_in_its_cells():
     page = card.to_markdown()
     assert page.count("\n---\n") == 1 and "<b>" not in page.replace("\\<b>", "")
     assert "library_name: peft" in page and "x \\| y" in page
+
+
+def test_a_model_with_packed_towers_is_made_anew_without_its_quantiser() -> None:
+    model = tiny_families.chat("qwen2_vl").model
+    pack_vision_towers(model)
+    # As models that were read from GGUF have one, their weights being plain numbers by then.
+    model.hf_quantizer = object()
+    plain = prepare_to_save(model)
+    assert plain is not model
+    assert find_packed_towers(plain).choice is None and find_packed_towers(model).choice
+    for name, weight in model.state_dict().items():
+        assert torch.equal(plain.state_dict()[name], weight), name

@@ -98,9 +98,11 @@ def test_a_sequence_does_not_depend_on_its_neighbours(backend: AttentionBackend 
     for a, b in zip(first, second, strict=True):
         b[4:9] = a[4:9]
     bounds = bounds_of([4, 5, 3], torch.int64)
-    one, two = (packed_attention(*x, bounds, backend=backend) for x in (first, second))
-    torch.testing.assert_close(one[4:9], two[4:9])
-    assert not torch.allclose(one[:4], two[:4])
+    mixed, mixed_beside_others = (
+        packed_attention(*inputs, bounds, backend=backend) for inputs in (first, second)
+    )
+    torch.testing.assert_close(mixed[4:9], mixed_beside_others[4:9])
+    assert not torch.allclose(mixed[:4], mixed_beside_others[:4])
 
 
 @pytest.mark.parametrize("lengths", [[64] * 6, [64, 64, 32, 64, 64, 32, 7], [5, 9, 30]])
@@ -186,7 +188,7 @@ def test_the_choice_on_a_cpu_is_a_printable_value() -> None:
         ("flash2", r"flash2 needs CUDA.*pip install \"\.\[flash\]\""),
         ("flash3", r"flash3 needs CUDA.*build flash-attn 3"),
         ("flash4", r"flash4 needs CUDA.*pip install flash-attn-4"),
-        ("varlen", r"varlen needs CUDA.*torch>="),
+        ("varlen", r"varlen needs CUDA.*install -U torch torchvision"),
         ("triton", r"no back end 'triton'; there are flash4, flash3"),
     ],
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from torch.utils.checkpoint import checkpoint
 
 from mmreason.models.base import Conversation, FramesPart, GenerateRequest, Message, TextPart
@@ -19,8 +21,9 @@ from mmreason.video.encoders.attention import (
     register_packed_attention,
     towers,
 )
-from mmreason.video.types import FrameBatch, VideoError
+from mmreason.video.types import FrameBatch
 from tests.fakes import tiny_families
+from tests.fakes.tiny_parts import TEXT
 
 PACKS = (
     "qwen2_vl",
@@ -93,9 +96,29 @@ def test_padded_batches_and_caches_of_a_language_model_equal_sdpa(
     chat.model.set_attn_implementation(register_packed_attention())
     packed = chat.generate(request)
     assert [r.token_ids for r in packed] == [r.token_ids for r in by_sdpa]
-    for one, other in zip(packed, by_sdpa, strict=True):
-        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+    for reply, expected in zip(packed, by_sdpa, strict=True):
+        assert reply.logprobs == pytest.approx(expected.logprobs, abs=1e-4)
     assert bool(calls) == (family in PACKS)
+
+
+def test_a_model_that_leaves_out_tokens_unless_sdpa_is_named_keeps_them() -> None:
+    # Later layers reuse keys, and compute the last tokens alone where a mask is sure to exist.
+    layers = {"num_hidden_layers": 4, "num_kv_shared_layers": 2}
+    layers |= {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 64}
+    words = {"vocab_size": 64, "vocab_size_per_layer_input": 64, "hidden_size_per_layer_input": 8}
+    heads = {"head_dim": 8, "global_head_dim": 8}
+    torch.manual_seed(0)
+    config = hf.Gemma4TextConfig(**{**TEXT, **layers, **words, **heads})
+    model = hf.Gemma4ForCausalLM(config).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    logits = []
+    for name in ("sdpa", register_packed_attention()):
+        model.set_attn_implementation(name)
+        with torch.no_grad():
+            logits.append(model(input_ids=torch.arange(3, 23)[None], logits_to_keep=3).logits)
+    torch.testing.assert_close(logits[1], logits[0])
+    assert model.config._attn_implementation == "sdpa"
 
 
 def test_the_name_alone_packs_after_the_first_layer(calls: list[int]) -> None:
@@ -107,6 +130,7 @@ def test_the_name_alone_packs_after_the_first_layer(calls: list[int]) -> None:
     torch.testing.assert_close(logits_of(chat, ask_about(4)), first, atol=1e-5, rtol=1e-5)
     assert calls == [2, 2, 2]
     assert find_packed_towers(chat.model).classes == ("Qwen3VLVisionAttention",)
+    assert chat.model.model.language_model.config._attn_implementation == "sdpa"
 
 
 def test_gradients_equal_sdpa_also_where_a_layer_is_computed_twice() -> None:
@@ -134,20 +158,31 @@ def test_gradients_equal_sdpa_also_where_a_layer_is_computed_twice() -> None:
     assert find_packed_towers(named).choice is None
 
 
-def test_what_packed_attention_would_ignore_is_refused() -> None:
+def test_what_goes_beyond_the_formula_is_computed_as_transformers_does(calls: list[int]) -> None:
     model = tiny_families.chat("qwen3_vl").model
+    attention = model.model.visual.blocks[0].attn.train()
+    hidden = torch.randn(9, 32)
+    angles = (torch.ones(9, 8), torch.zeros(9, 8))
+    bounds = torch.tensor([0, 4, 9], dtype=torch.int32)
+
+    def run(**settings: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        return attention(hidden, cu_seqlens=bounds, position_embeddings=angles, **settings)
+
+    bias = torch.randn(1, 4, 1, 1)
+    attention.attention_dropout = 0.5
+    dropped = run()
+    attention.attention_dropout = 0.0
+    plain, biased = run(), run(position_bias=bias)
     pack_vision_towers(model)
-    attention = model.model.visual.blocks[0].attn
-    hidden = torch.randn(8, 32)
-    angles = (torch.ones(8, 8), torch.zeros(8, 8))
-    bounds = torch.tensor([0, 4, 8], dtype=torch.int32)
-    attention(hidden, cu_seqlens=bounds, position_embeddings=angles)
-    with pytest.raises(VideoError, match="Qwen3VLVisionAttention asks for softcap"):
-        attention(hidden, cu_seqlens=bounds, position_embeddings=angles, softcap=30.0)
-    attention.train()
-    attention.attention_dropout = 0.1
-    with pytest.raises(VideoError, match=r"asks for a dropout of 0\.1.*\"sdpa\""):
-        attention(hidden, cu_seqlens=bounds, position_embeddings=angles)
+    torch.testing.assert_close(run(), plain)
+    assert calls == [2]
+    torch.testing.assert_close(run(position_bias=bias), biased)
+    attention.attention_dropout = 0.5
+    torch.testing.assert_close(run(), dropped)
+    assert calls == [2] and not torch.allclose(dropped, plain)
+    with pytest.raises(ValueError, match="softcap"):
+        run(softcap=30.0)
 
 
 def test_loaded_models_pack_unless_told_otherwise() -> None:
@@ -159,3 +194,4 @@ def test_loaded_models_pack_unless_told_otherwise() -> None:
     assert chosen.model.config._attn_implementation == "sdpa"
     assert stock.vision_attention.choice is None
     assert named.vision_attention == chosen.vision_attention
+    assert named.model.config._attn_implementation == "sdpa"

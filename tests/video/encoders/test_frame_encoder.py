@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +80,7 @@ def test_crops_of_one_size_are_frames_and_a_batch_of_a_video_is_its_pixels(
 
 def test_crops_of_unequal_sizes_come_back_in_their_order(encoder: FrameEncoder) -> None:
     frame = FRAMES[0]
-    crops = [frame, frame[:1, :1], frame[:, :1], frame[5:30, 10:20], frame[:1], frame]
+    crops = [frame, frame[:1, :1], frame[5:30, 10:20], frame[:1]]
     vectors = encoder.encode_crops(crops)
     for crop, vector in zip(crops, vectors, strict=True):
         assert np.abs(encoder.encode_frames(crop[None])[0] - vector).max() < 1e-6
@@ -163,6 +165,8 @@ def test_a_model_without_a_text_tower_says_which_have_one(
 def test_one_string_is_no_sequence_of_texts(encoders: Callable[[str], FrameEncoder]) -> None:
     with pytest.raises(VideoError, match="texts must be a sequence of strings, got str"):
         encoders("clip").encode_text("a cat")
+    with pytest.raises(VideoError, match="text 1 must be a string, got NoneType"):
+        encoders("clip").encode_text(["a cat", None])  # pyright: ignore[reportArgumentType]  # what is tested
 
 
 def test_frames_are_prepared_as_the_models_own_processors_do(
@@ -187,11 +191,12 @@ def test_frames_are_prepared_as_timms_own_transform_does(
 ) -> None:
     import timm
     from PIL import Image
-    from timm.data import create_transform, resolve_model_data_config
+    from timm.data.config import resolve_model_data_config
+    from timm.data.transforms_factory import create_transform
 
     encoder = encoders("timm")
     model = timm.create_model(f"local-dir:{encoder.name}", pretrained=True, num_classes=0).eval()
-    transform = create_transform(**resolve_model_data_config(model))
+    transform: Any = create_transform(**resolve_model_data_config(model))
     smooth = np.kron(FRAMES[:, ::6, ::8], np.ones((1, 12, 16, 1))).astype(np.uint8)
     pixels = torch.stack([transform(Image.fromarray(frame)) for frame in smooth])
     with torch.inference_mode():
@@ -212,6 +217,32 @@ def test_a_flexible_model_keeps_the_shape_of_frames(
     assert encoder.encode_frames(np.zeros((1, 1, 4000, 3), np.uint8)).shape == (1, encoder.dim)
 
 
+def test_packed_frames_are_what_the_model_makes_of_them_padded_and_masked(
+    encoders: Callable[[str], FrameEncoder],
+) -> None:
+    encoder = encoders("naflex")
+    model, patch_px = encoder._backbone.model, 16
+    crops = [FRAMES[0], FRAMES[1][:20, :60], FRAMES[2][:, :30], FRAMES[0][:9, :9], FRAMES[1]]
+    pixels = [encoder._backbone.prepare_frames([c], (64, 64), torch.device("cpu")) for c in crops]
+    images = [next(iter(inputs.values()))[0] for inputs in pixels]
+    assert len({image.shape for image in images}) > 2
+    rows, coordinates = [], []
+    for image in images:
+        squares = image.unflatten(1, (-1, patch_px)).unflatten(3, (-1, patch_px))
+        rows.append(squares.permute(1, 3, 2, 4, 0).flatten(0, 1).flatten(1))
+        down, across = (side // patch_px for side in image.shape[1:])
+        coordinates.append(torch.cartesian_prod(torch.arange(down), torch.arange(across)))
+    pad = torch.nn.utils.rnn.pad_sequence
+    with torch.inference_mode():
+        features = model(
+            pad(rows, batch_first=True),
+            patch_coord=pad(coordinates, batch_first=True),
+            patch_valid=pad([torch.ones(len(row)) for row in rows], batch_first=True).bool(),
+        )
+    expected = (features / features.norm(dim=1, keepdim=True)).numpy()
+    assert np.abs(encoder.encode_crops(crops) - expected).max() < 1e-5
+
+
 def test_the_fingerprint_tells_weights_and_numbers_apart_not_folders(
     encoders: Callable[[str], FrameEncoder], tmp_path: Path
 ) -> None:
@@ -222,6 +253,8 @@ def test_the_fingerprint_tells_weights_and_numbers_apart_not_folders(
     tiny_encoders.write_vit(tmp_path / "other")
     again, other = (load_encoder(str(tmp_path / name)) for name in ("again", "other"))
     assert again.fingerprint == encoder.fingerprint != other.fingerprint
+    shutil.copytree(encoders("clip").name, tmp_path / "moved")
+    assert load_encoder(str(tmp_path / "moved")).fingerprint == encoders("clip").fingerprint
     narrow = load_encoder(str(tmp_path / "again"), dtype="bfloat16", device="cpu")
     assert narrow.fingerprint != encoder.fingerprint
     cosines = (narrow.encode_frames(FRAMES) * encoder.encode_frames(FRAMES)).sum(axis=1)

@@ -29,16 +29,24 @@ def attend_batches(
     With runs of one sequence each this is the loop that transformers makes.
     """
     key, value = (_repeat_heads(tensor, query.shape[1]) for tensor in (key, value))
+    if len(runs) == 1:
+        return _attend_batch(query, key, value, runs[0][1], scale)
     sizes = [length * count for length, count in runs]
-    outputs = []
-    for (length, count), parts in zip(
-        runs, zip(*(x.split(sizes) for x in (query, key, value)), strict=True), strict=True
-    ):
-        # (tokens, heads, dim) -> (sequences, heads, length, dim)
-        batched = (x.unflatten(0, (count, length)).transpose(1, 2) for x in parts)
-        mixed = scaled_dot_product_attention(*batched, scale=scale)
-        outputs.append(mixed.transpose(1, 2).flatten(0, 1))
-    return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+    parts = zip(query.split(sizes), key.split(sizes), value.split(sizes), strict=True)
+    mixed = [
+        _attend_batch(q, k, v, count, scale)
+        for (q, k, v), (_, count) in zip(parts, runs, strict=True)
+    ]
+    return torch.cat(mixed)
+
+
+def _attend_batch(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, count: int, scale: float
+) -> torch.Tensor:
+    # (tokens, heads, dim) -> (sequences, heads, length, dim)
+    q, k, v = (x.unflatten(0, (count, -1)).transpose(1, 2) for x in (query, key, value))
+    mixed = scaled_dot_product_attention(q, k, v, scale=scale)
+    return mixed.transpose(1, 2).flatten(0, 1)
 
 
 def attend_masked(

@@ -17,32 +17,34 @@ def check_tensors(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -
 
     Looks at shapes only: nothing is computed and no device waits.
     """
-    tensors = dict(zip(_NAMES, (query, key, value), strict=True))
-    for name, tensor in tensors.items():
+    tensors = (query, key, value)
+    for name, tensor in zip(_NAMES, tensors, strict=True):
         if not isinstance(tensor, torch.Tensor):
             raise VideoError(f"packed attention: {name} is a tensor, got {type(tensor).__name__}")
-    shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
-
-    def refuse(expected: str, found: str = shapes) -> VideoError:
-        return VideoError(f"packed attention needs {expected}, got {found}")
-
-    if any(tensor.ndim != 3 for tensor in tensors.values()):
-        raise refuse("tensors of rank 3, (tokens, heads, head_dim) without a batch")
-    if len({tensor.shape[0] for tensor in tensors.values()}) != 1:
-        raise refuse("as many tokens in query, key and value")
-    if key.shape[1] != value.shape[1] or query.shape[2] != key.shape[2]:
-        raise refuse("as many heads in key as in value, and a head_dim of key as of query")
-    if 0 in (*query.shape[1:], *value.shape[1:]):
-        raise refuse("at least one head, and a head_dim above zero")
-    if query.shape[1] % key.shape[1]:
-        raise refuse("heads of query that are a multiple of those of key and value")
-    types = ", ".join(f"{name} {tensor.dtype}" for name, tensor in tensors.items())
-    if len({tensor.dtype for tensor in tensors.values()}) != 1 or not query.is_floating_point():
-        raise refuse("one floating-point dtype", types)
-    if len({tensor.device for tensor in tensors.values()}) != 1:
-        raise refuse(
-            "one device", ", ".join(f"{name} on {t.device}" for name, t in tensors.items())
+    if not query.ndim == key.ndim == value.ndim == 3:
+        raise _misfit("tensors of rank 3, (tokens, heads, head_dim) without a batch", tensors)
+    (tokens, heads, head_dim), (_, kv_heads, key_dim) = query.shape, key.shape
+    if not tokens == key.shape[0] == value.shape[0]:
+        raise _misfit("as many tokens in query, key and value", tensors)
+    if kv_heads != value.shape[1] or head_dim != key_dim:
+        raise _misfit(
+            "as many heads in key as in value, and a head_dim of key as of query", tensors
         )
+    if not (heads and kv_heads and head_dim and value.shape[2]):
+        raise _misfit("at least one head, and a head_dim above zero", tensors)
+    if heads % kv_heads:
+        raise _misfit("heads of query that are a multiple of those of key and value", tensors)
+    if not query.dtype == key.dtype == value.dtype or not query.is_floating_point():
+        found = ", ".join(f"{name} {x.dtype}" for name, x in zip(_NAMES, tensors, strict=True))
+        raise VideoError(f"packed attention needs one floating-point dtype, got {found}")
+    if not query.device == key.device == value.device:
+        found = ", ".join(f"{name} on {x.device}" for name, x in zip(_NAMES, tensors, strict=True))
+        raise VideoError(f"packed attention needs one device, got {found}")
+
+
+def _misfit(expected: str, tensors: tuple[torch.Tensor, ...]) -> VideoError:
+    found = ", ".join(f"{name} {tuple(x.shape)}" for name, x in zip(_NAMES, tensors, strict=True))
+    return VideoError(f"packed attention needs {expected}, got {found}")
 
 
 def check_finite(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:

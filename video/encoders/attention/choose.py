@@ -45,18 +45,27 @@ def choose_backend(
     device = torch.device(device)
     head_dims = (head_dim, head_dim if value_dim is None else value_dim)
     if backend is not None:
-        _check_forced(backend, device, dtype, head_dims, requires_grad)
+        check_backend(backend, device, dtype, head_dims, requires_grad)
         return AttentionChoice(backend, "asked for")
+    chosen, missing = find_best_backend(device, dtype, head_dims)
+    reason = _describe(device, layout) if chosen == "batch" else f"{device.type}: one call"
+    return AttentionChoice(chosen, reason, missing)
+
+
+def find_best_backend(
+    device: torch.device, dtype: torch.dtype, head_dims: tuple[int, int]
+) -> tuple[AttentionBackend, tuple[str, ...]]:
+    """What computes it best, and why those before it cannot; without words of the layout, which
+    cost more than a short call."""
+    if device.type != "cuda":
+        return "batch", ("kernels for unequal lengths need CUDA",)
     missing = []
     for kernel in FLASH_BACKENDS:
         gap = explain_gap(kernel, device, dtype, head_dims)
         if not gap:
-            return AttentionChoice(kernel, f"{device.type}: one call", tuple(missing))
+            return kernel, tuple(missing)
         missing.append(gap)
-    # What no kernel can do here is said once.
-    if device.type != "cuda":
-        missing = ["kernels for unequal lengths need CUDA"]
-    return AttentionChoice("batch", _describe(device, layout), tuple(missing))
+    return "batch", tuple(missing)
 
 
 def _describe(device: torch.device, layout: SequenceLayout | None) -> str:
@@ -67,13 +76,14 @@ def _describe(device: torch.device, layout: SequenceLayout | None) -> str:
     return f"{device.type}: {layout.count} sequences in {batches}"
 
 
-def _check_forced(
+def check_backend(
     backend: AttentionBackend,
     device: torch.device,
     dtype: torch.dtype,
     head_dims: tuple[int, int],
     requires_grad: bool,
 ) -> None:
+    """Raise VideoError where a back end that was asked for cannot be used here."""
     if backend not in BACKENDS:
         raise VideoError(
             f"packed attention: there is no back end {backend!r}; there are {', '.join(BACKENDS)}"

@@ -28,7 +28,7 @@ INSTALL: dict[FlashBackend, str] = {
     "flash2": f'{_CLONE} ".[flash]" (flash-attn 2, compiles where no wheel fits)',
     "flash3": "build flash-attn 3 from `hopper/` of its repository",
     "flash4": "pip install flash-attn-4",
-    "varlen": f'{_CLONE} -U "torch>=2.11" torchvision',
+    "varlen": "pip install -U torch torchvision",
 }
 """What to do where a kernel is not there."""
 

@@ -11,7 +11,7 @@ from mmreason.video.encoders.attention.backends import (
     attend_masked,
 )
 from mmreason.video.encoders.attention.checks import check_finite, check_tensors, read_layout
-from mmreason.video.encoders.attention.choose import choose_backend
+from mmreason.video.encoders.attention.choose import check_backend, find_best_backend
 from mmreason.video.encoders.attention.types import AttentionBackend
 
 
@@ -54,21 +54,17 @@ def packed_attention(
         check_finite(query, key, value)
     tokens, heads, head_dim = query.shape
     layout = read_layout(cu_seqlens, tokens, max_seqlen)
-    choice = choose_backend(
-        query.device,
-        query.dtype,
-        head_dim,
-        value_dim=value.shape[2],
-        layout=layout,
-        backend=backend,
-        requires_grad=torch.is_grad_enabled()
-        and (query.requires_grad or key.requires_grad or value.requires_grad),
-    )
+    head_dims = (head_dim, value.shape[2])
+    if backend is None:
+        backend, _ = find_best_backend(query.device, query.dtype, head_dims)
+    else:
+        learns = query.requires_grad or key.requires_grad or value.requires_grad
+        learns = learns and torch.is_grad_enabled()
+        check_backend(backend, query.device, query.dtype, head_dims, learns)
     if not tokens:
         # Of the query, so that a backward pass goes through.
         return query[:, :, :1].expand(0, heads, value.shape[2])
     factor = head_dim**-0.5 if scale is None else scale
-    backend = choice.backend
     if backend in ("batch", "loop"):
         if layout.lengths is None:
             layout = read_layout(cu_seqlens, tokens)

@@ -2,9 +2,10 @@
 
 Vision towers of the Qwen-VL, GLM-V and like families have a branch for flash attention, which makes
 one call with the bounds of all sequences, and one for everything else, which calls once a
-sequence. The branch is taken by name: whatever has "flash" in it. So there are two names. The one
-that users give means SDPA wherever a model brings masks, caches or causality. The other is set on
-the configuration of towers whose attention knows the bounds, and only there.
+sequence. The branch is taken by name: whatever has "flash" in it. So the name that users give is
+settled where attention is called first: into one with "flash" on the configuration of towers that
+know the bounds, into "sdpa" wherever a model brings masks, caches or causality. There are models
+that ask for that very name before they leave out a mask.
 """
 
 from __future__ import annotations
@@ -56,10 +57,10 @@ def register_packed_attention() -> str:
     """Make packed attention known to transformers; returns the name to pass as
     `attn_implementation`, to any model.
 
-    Everything with a mask, a cache or causality is SDPA's, its masks too. A vision tower that has
-    its sequences end to end makes one call for all of them: from its second layer on where no
-    gradients are taken, since the first tells that it does; in all of them, and in training, after
-    `pack_vision_towers(model)`.
+    Everything with a mask, a cache or causality is SDPA's, and says so after the first call. A
+    vision tower that has its sequences end to end makes one call for all of them: from its second
+    layer on where no gradients are taken, since the first tells that it does; in all of them, and
+    in training, after `pack_vision_towers(model)`.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
@@ -78,7 +79,7 @@ def pack_vision_towers(model: torch.nn.Module) -> PackedTowers:
     """
     register_packed_attention()
     for attention in _attention_with_bounds(model):
-        attention.config._attn_implementation = _TOWER_ATTENTION
+        _settle_name(attention.config, _TOWER_ATTENTION)
     return find_packed_towers(model)
 
 
@@ -109,6 +110,21 @@ def _knows_bounds(module: torch.nn.Module) -> bool:
     )
 
 
+def _settle_attention(module: Any) -> None:
+    """Give the configuration of a module that is called by the name of users its own."""
+    if not _knows_bounds(module):
+        _settle_name(module.config, "sdpa")
+    # A loop over sequences: the next call goes the other way. Not where gradients are taken, since
+    # checkpointing computes a layer twice and compares what was kept.
+    elif not torch.is_grad_enabled():
+        _settle_name(module.config, _TOWER_ATTENTION)
+
+
+def _settle_name(config: Any, name: str) -> None:
+    # The public attribute would change configurations inside this one too.
+    config._attn_implementation_internal = name
+
+
 @cache
 def _takes_bounds(module_class: type[torch.nn.Module]) -> bool:
     return "cu_seqlens" in inspect.signature(module_class.forward).parameters
@@ -119,7 +135,7 @@ def _attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    attention_mask: torch.Tensor | None = None,
     scaling: float | None = None,
     dropout: float = 0.0,
     is_causal: bool | None = None,
@@ -133,56 +149,37 @@ def _attend(
     (batch, tokens, heads, head_dim)."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    is_packed = module.config._attn_implementation == _TOWER_ATTENTION
-    if is_packed and cu_seq_lens_q is not None:
-        _check_call(module, query, attention_mask, dropout, is_causal, settings)
-        if cu_seq_lens_k is not cu_seq_lens_q:
-            raise _refusal(module, "queries and keys that lie in different sequences")
-        # (1, heads, tokens, dim) -> (tokens, heads, dim)
-        query, key, value = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-        mixed = packed_attention(
-            query, key, value, cu_seq_lens_q, scale=scaling, max_seqlen=max_length_q
+    def attend_by_sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        mixed, _ = sdpa_attention_forward(
+            module,
+            q,
+            k,
+            v,
+            attention_mask,
+            dropout=dropout,
+            scaling=scaling,
+            is_causal=is_causal,
+            **settings,
         )
+        return mixed
+
+    is_packed = module.config._attn_implementation == _TOWER_ATTENTION
+    if not is_packed or cu_seq_lens_q is None:
+        if not (is_packed or torch.compiler.is_compiling()):
+            _settle_attention(module)
+        return attend_by_sdpa(query, key, value), None
+    if cu_seq_lens_k is not cu_seq_lens_q:
+        raise VideoError(
+            f"packed attention: {type(module).__name__} has queries and keys in different "
+            'sequences; load the model with attn_implementation="sdpa"'
+        )
+    is_plain = attention_mask is None and not dropout and not is_causal and len(query) == 1
+    if is_plain and all(settings.get(name) is None for name in _SCORE_SETTINGS):
+        # (1, heads, tokens, dim) -> (tokens, heads, dim)
+        q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+        mixed = packed_attention(q, k, v, cu_seq_lens_q, scale=scaling, max_seqlen=max_length_q)
         return mixed[None], None
-    # A loop over sequences: the next call goes the other way. Not where gradients are taken, since
-    # checkpointing computes a layer twice and compares what was kept.
-    if not (is_packed or torch.is_grad_enabled()) and _knows_bounds(module):
-        module.config._attn_implementation = _TOWER_ATTENTION
-    return sdpa_attention_forward(
-        module,
-        query,
-        key,
-        value,
-        attention_mask,
-        dropout=dropout,
-        scaling=scaling,
-        is_causal=is_causal,
-        **settings,
-    )
-
-
-def _check_call(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    dropout: float,
-    is_causal: bool | None,
-    settings: dict[str, Any],
-) -> None:
-    """Raise VideoError for what packed attention would ignore."""
-    if attention_mask is not None or is_causal:
-        raise _refusal(module, "a mask or causality beside the bounds of its sequences")
-    if len(query) != 1:
-        raise _refusal(module, f"a batch of {len(query)} beside the bounds of its sequences")
-    if dropout:
-        raise _refusal(module, f"a dropout of {dropout}")
-    unknown = [name for name in _SCORE_SETTINGS if settings.get(name) is not None]
-    if unknown:
-        raise _refusal(module, " and ".join(unknown))
-
-
-def _refusal(module: torch.nn.Module, what: str) -> VideoError:
-    return VideoError(
-        f"packed attention: {type(module).__name__} asks for {what}, which packed attention does "
-        'not compute; load the model with attn_implementation="sdpa"'
-    )
+    # Beyond the formula: sequence by sequence, as transformers does it.
+    lengths = cu_seq_lens_q.diff().tolist()
+    parts = zip(*(tensor.split(lengths, dim=2) for tensor in (query, key, value)), strict=True)
+    return torch.cat([attend_by_sdpa(q, k, v) for q, k, v in parts], dim=1), None
