@@ -84,7 +84,7 @@ def picture_fragment(result: PictureResult) -> str:
     return render_fragment(
         load_templates("mmreason", "library"),
         "hits.html",
-        {"top": "h2", **_picture_values(result, Path())},
+        {"top": "h2", **_picture_values(result, Path(), has_commands=False)},
         styles=_STYLES,
     )
 
@@ -277,7 +277,9 @@ def _hit_values(hit: LibraryHit, folder: Path) -> dict[str, str]:
     }
 
 
-def _picture_values(result: PictureResult, folder: Path) -> dict[str, object]:
+def _picture_values(
+    result: PictureResult, folder: Path, *, has_commands: bool = True
+) -> dict[str, object]:
     counts = (format_count(len(result.hits), "hit"), format_count(result.videos, "video"))
     name = Path(result.picture).name if result.picture else "a picture"
     return {
@@ -295,7 +297,8 @@ def _picture_values(result: PictureResult, folder: Path) -> dict[str, object]:
                 "quote": f"most alike at {format_time(hit.time_s)}",
                 "detail": f"{result.encoder}, cosine {hit.cosine:.2f}",
                 "href": _at_time(link_file(hit.path, folder), hit.span),
-                "command": format_mpv_command(hit.path, hit.time_s),
+                # A notebook is passed on: it names no folder of this machine.
+                "command": format_mpv_command(hit.path, hit.time_s) if has_commands else "",
             }
             for hit in result.hits
         ],

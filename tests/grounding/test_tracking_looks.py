@@ -42,7 +42,7 @@ def test_textures_keep_apart_two_of_one_colour_that_meet_and_turn_back(
         shift = 16 * min(i, 19 - i)
         boxes = [Box(x - 40, 20, x + 40, 100) for x in (160 + shift, 480 - shift)]
         for box, texture in zip(boxes, textures, strict=True):
-            pixels[i, 20:100, int(box.x1) : int(box.x2)] = texture
+            pixels[i, 20:100, int(box.xyxy[0]) : int(box.xyxy[2])] = texture
         ways.append(boxes)
         rows.append([Detection(box=box, score=0.9) for box in boxes])
     frames = FrameBatch(pixels=pixels, times_s=np.arange(20) * 0.1, exact=np.ones(20, bool))
