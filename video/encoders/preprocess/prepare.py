@@ -41,7 +41,7 @@ def preprocess_frames(
     count, height, width, _ = frames.shape
     size_px = recipe.size(count, height, width)
     shown_px = recipe.crop_px or size_px
-    _check_size(size_px, shown_px, recipe.patching)
+    _check_size(shown_px, recipe.patching)
     depth = recipe.patching.frames if recipe.patching and not recipe.is_still else 1
     steps = -(-count // depth)
     device, dtype = torch.device(device), dtype or torch.float32
@@ -54,7 +54,7 @@ def preprocess_frames(
     for first in range(0, steps, per_group):
         last = min(first + per_group, steps)
         group = _take(frames, first * depth, last * depth).to(device)
-        group = _crop(resize_bytes(group, size_px, recipe.resample), shown_px)
+        group = crop_middle(resize_bytes(group, size_px, recipe.resample), shown_px)
         target = values[first * rows : last * rows]
         # Numbers are made in float32, whatever they are kept in.
         written = target if dtype == torch.float32 else target.float()
@@ -71,7 +71,8 @@ def preprocess_frames(
 
 
 def check_pixels(pixels: Any) -> Tensor:
-    """The frames as a tensor, without a copy. VideoError for what are none."""
+    """The frames as a tensor; copied only where torch takes no view of them (turned round, or not
+    to be written to). VideoError for what are none."""
     import torch
 
     shape, kind = tuple(getattr(pixels, "shape", ())), getattr(pixels, "dtype", type(pixels))
@@ -80,7 +81,10 @@ def check_pixels(pixels: Any) -> Tensor:
             "expected frames as uint8 of shape (frames, height, width, 3), each 1 or more, "
             f"got {kind} of shape {shape}"
         )
-    return pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(pixels)
+    if isinstance(pixels, torch.Tensor):
+        return pixels
+    takes_view = pixels.flags.writeable and min(pixels.strides) >= 0
+    return torch.from_numpy(pixels if takes_view else pixels.copy())
 
 
 def resize_bytes(frames: Tensor, size_px: tuple[int, int], resample: str) -> Tensor:
@@ -101,8 +105,16 @@ def _take(frames: Tensor, first: int, last: int) -> Tensor:
     return torch.cat([group, group[-1:].expand(missing, -1, -1, -1)]) if missing else group
 
 
-def _crop(frames: Tensor, size_px: tuple[int, int]) -> Tensor:
+def crop_middle(frames: Tensor, size_px: tuple[int, int]) -> Tensor:
+    """uint8 (n, 3, H, W) to its middle of `size_px`; what is smaller gets a black edge, as
+    transformers' `center_crop` gives it."""
     height, width = size_px
+    missing = [max(0, side - px) for side, px in zip(size_px, frames.shape[-2:], strict=True)]
+    if any(missing):
+        from torch.nn.functional import pad
+
+        edges = (missing[1] // 2, -(-missing[1] // 2), missing[0] // 2, -(-missing[0] // 2))
+        frames = pad(frames, edges)
     top, left = (frames.shape[-2] - height) // 2, (frames.shape[-1] - width) // 2
     return frames[..., top : top + height, left : left + width]
 
@@ -138,17 +150,10 @@ def _lay_out(frames: Tensor, recipe: FrameRecipe, depth: int) -> Tensor:
     return rows.unflatten(0, (-1, depth))
 
 
-def _check_size(
-    size_px: tuple[int, int], shown_px: tuple[int, int], patching: Patching | None
-) -> None:
+def _check_size(shown_px: tuple[int, int], patching: Patching | None) -> None:
     multiple = patching.side_px * patching.merge if patching else 1
     if any(side % multiple for side in shown_px):
         raise VideoError(
             f"frames of {shown_px[1]}x{shown_px[0]} pixels do not divide into blocks of "
             f"{multiple}x{multiple}; let them be resized, or hand over sides that are multiples"
-        )
-    if any(shown > side for shown, side in zip(shown_px, size_px, strict=True)):
-        raise VideoError(
-            f"a middle of {shown_px[1]}x{shown_px[0]} pixels does not fit into frames that are "
-            f"resized to {size_px[1]}x{size_px[0]}"
         )

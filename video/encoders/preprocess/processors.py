@@ -6,12 +6,13 @@ affair: it is asked for the size with a tensor that has a shape and no pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmreason.video.encoders.preprocess.prepare import preprocess_frames
+from mmreason.video.encoders.preprocess.prepare import check_pixels, preprocess_frames
 from mmreason.video.encoders.preprocess.recipe import (
     FrameRecipe,
     Patching,
@@ -19,13 +20,22 @@ from mmreason.video.encoders.preprocess.recipe import (
     SizeRule,
     UnknownProcessor,
 )
+from mmreason.video.types import VideoError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CLIPS_IN_PATCHES = ("Qwen2VLVideoProcessor", "Qwen3VLVideoProcessor")
 _STILLS_IN_PATCHES = ("Qwen2VLImageProcessor",)
 _CLIPS_AS_PICTURES = ("InternVLVideoProcessor",)
 _STILLS = ("CLIPImageProcessor", "SiglipImageProcessor")
-_RESAMPLES: dict[int, Resample] = {2: "bilinear", 3: "bicubic"}
-"""By the number of PIL."""
+_RESAMPLES: dict[int | str | None, Resample] = {
+    2: "bilinear",
+    3: "bicubic",
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+}
+"""By the number of PIL, and by the name of torchvision."""
 
 
 def recipe_of(
@@ -51,7 +61,9 @@ def recipe_of(
     mean, std = read("image_mean"), read("image_std")
     if not all(isinstance(row, list | tuple) and len(row) == 3 for row in (mean, std)):
         return UnknownProcessor(f"{name} normalises by {mean} and {std}, not by three colours")
-    resample = _RESAMPLES.get(int(getattr(read("resample"), "value", read("resample"))))
+    if not all(math.isfinite(value) for value in (*mean, *std)) or min(std) <= 0:
+        return UnknownProcessor(f"{name} normalises by {mean} and {std}, which are no such numbers")
+    resample = _RESAMPLES.get(getattr(read("resample"), "value", read("resample")))
     if resample is None:
         return UnknownProcessor(f"{name} resizes by {read('resample')}")
     if read("do_pad") or read("crop_to_patches"):
@@ -96,7 +108,13 @@ def _size_rule(processor: Any, read: Any, patching: Patching | None) -> SizeRule
                 "temporal_factor": patching.frames if patching else 1,
                 "cap_pixels_per_frame": bool(read("cap_pixels_per_frame")),
             }
-        resized = processor.resize(empty, **own)
+        try:
+            resized = processor.resize(empty, **own)
+        except ValueError as error:
+            raise VideoError(
+                f"{type(processor).__name__} does not take {frames} frames of {width}x{height} "
+                f"pixels: {error}"
+            ) from error
         return int(resized.shape[-2]), int(resized.shape[-1])
 
     return measure
@@ -130,11 +148,9 @@ class _OurPixels:
     """Stands before the class of a processor, in the places where it touches pixels."""
 
     def _prepare_input_videos(self, videos: Sequence[Any], **settings: Any) -> list[Any]:
-        import torch
-
         if settings.get("input_data_format") is None and all(map(_is_clip, videos)):
             # Colours last in memory: neither copied nor turned round.
-            clips = [torch.from_numpy(video).permute(0, 3, 1, 2) for video in videos]
+            clips = [check_pixels(video).permute(0, 3, 1, 2) for video in videos]
             device = settings.get("device")
             return clips if device is None else [clip.to(device) for clip in clips]
         return super()._prepare_input_videos(videos=videos, **settings)  # pyright: ignore[reportAttributeAccessIssue]  # of the class behind
@@ -145,7 +161,8 @@ class _OurPixels:
         kind = "videos" if "videos" in settings else "images"
         frames = settings.get(kind)
         recipe = recipe_of(self, settings)
-        if arguments or frames is None or isinstance(recipe, UnknownProcessor):
+        is_ours = frames and all(map(_is_colour_bytes, frames))
+        if arguments or not is_ours or isinstance(recipe, UnknownProcessor):
             if frames is not None:
                 settings[kind] = [item.contiguous() for item in frames]
             return super()._preprocess(*arguments, **settings)  # pyright: ignore[reportAttributeAccessIssue]  # of the class behind
@@ -168,6 +185,14 @@ def _is_clip(video: Any) -> bool:
         and video.dtype == np.uint8
         and min(video.shape[1:3]) > 3  # else rows or columns might be the colours
     )
+
+
+def _is_colour_bytes(frames: Tensor) -> bool:
+    """uint8, ([N,] 3, H, W), none empty."""
+    import torch
+
+    is_colour = frames.ndim in (3, 4) and frames.shape[-3] == 3
+    return is_colour and frames.dtype == torch.uint8 and frames.numel() > 0
 
 
 def _gather(prepared: Sequence[Any], kind: str) -> dict[str, Any]:

@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 def preprocess_plainly(pixels: np.ndarray, recipe: FrameRecipe) -> Tensor:
     """The `values` of `preprocess_frames`, with a copy in floating point for every step."""
     import torch
-    from torchvision.transforms.v2.functional import InterpolationMode, resize
+    from torchvision.transforms.v2.functional import InterpolationMode, pad, resize
 
     count, height, width, _ = pixels.shape
     size_px = recipe.size(count, height, width)
     frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     frames = resize(frames, list(size_px), InterpolationMode(recipe.resample), antialias=True)
     if recipe.crop_px:
-        top, left = ((size_px[i] - recipe.crop_px[i]) // 2 for i in (0, 1))
+        missing = [max(0, recipe.crop_px[i] - size_px[i]) for i in (0, 1)]
+        before = [px // 2 for px in missing]
+        after = [px - px // 2 for px in missing]
+        frames = pad(frames, [before[1], before[0], after[1], after[0]])
+        top, left = (max(0, size_px[i] - recipe.crop_px[i]) // 2 for i in (0, 1))
         frames = frames[..., top : top + recipe.crop_px[0], left : left + recipe.crop_px[1]]
     mean, std = (torch.tensor(row)[:, None, None] * 255 for row in (recipe.mean, recipe.std))
     values = (frames.float() - mean) / std
