@@ -10,7 +10,7 @@ from mmreason.video.encoders.preprocess import UnknownProcessor, processors
 from tests.fakes import tiny_families
 from tests.models.test_families import asked, frames
 
-WITHOUT_A_NOTE = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
+WITHOUT_A_NOTE = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "internvl")
 """Families all of whose frames are made ready by us."""
 CONVERSATIONS = {
     "a clip": asked(frames(4)),

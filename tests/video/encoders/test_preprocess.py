@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import CLIPImageProcessor, SiglipImageProcessor
+from transformers.models.got_ocr2.image_processing_got_ocr2 import GotOcr2ImageProcessor
 from transformers.models.internvl.video_processing_internvl import InternVLVideoProcessor
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
@@ -38,6 +39,10 @@ IMAGE = {
     "clip with an edge": lambda: CLIPImageProcessor(
         size={"shortest_edge": 31}, crop_size={"height": 48, "width": 50}
     ),
+    "internvl": lambda: GotOcr2ImageProcessor(
+        size={"height": 28, "width": 32}, crop_to_patches=True, max_patches=5
+    ),
+    "internvl in one tile": lambda: GotOcr2ImageProcessor(size={"height": 28, "width": 32}),
     "siglip": lambda: SiglipImageProcessor(size={"height": 48, "width": 48}),
 }
 # Frames, height, width: odd sides, a single frame, an odd count, wide, tall.

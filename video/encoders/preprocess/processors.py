@@ -16,8 +16,10 @@ from mmreason.video.encoders.preprocess.prepare import check_pixels, preprocess_
 from mmreason.video.encoders.preprocess.recipe import (
     FrameRecipe,
     Patching,
+    PreparedFrames,
     Resample,
     SizeRule,
+    TileRule,
     UnknownProcessor,
 )
 from mmreason.video.types import VideoError
@@ -29,6 +31,8 @@ _CLIPS_IN_PATCHES = ("Qwen2VLVideoProcessor", "Qwen3VLVideoProcessor")
 _STILLS_IN_PATCHES = ("Qwen2VLImageProcessor",)
 _CLIPS_AS_PICTURES = ("InternVLVideoProcessor",)
 _STILLS = ("CLIPImageProcessor", "SiglipImageProcessor")
+_STILLS_IN_TILES = ("GotOcr2ImageProcessor",)
+"""InternVL's."""
 _RESAMPLES: dict[int | str | None, Resample] = {
     2: "bilinear",
     3: "bicubic",
@@ -46,7 +50,13 @@ def recipe_of(
     class is another, or it is set to do something unusual.
     """
     name = type(processor).__name__
-    known = (*_CLIPS_IN_PATCHES, *_STILLS_IN_PATCHES, *_CLIPS_AS_PICTURES, *_STILLS)
+    known = (
+        *_CLIPS_IN_PATCHES,
+        *_STILLS_IN_PATCHES,
+        *_CLIPS_AS_PICTURES,
+        *_STILLS,
+        *_STILLS_IN_TILES,
+    )
     if name not in known or not type(processor).__module__.startswith("transformers."):
         return UnknownProcessor(f"{name} is none of those whose work is known")
 
@@ -66,8 +76,11 @@ def recipe_of(
     resample = _RESAMPLES.get(getattr(read("resample"), "value", read("resample")))
     if resample is None:
         return UnknownProcessor(f"{name} resizes by {read('resample')}")
-    if read("do_pad") or read("crop_to_patches"):
-        return UnknownProcessor(f"{name} is set to pad, or to cut pictures into tiles")
+    if read("do_pad"):
+        return UnknownProcessor(f"{name} is set to pad")
+    cuts_tiles = name in _STILLS_IN_TILES and bool(read("crop_to_patches"))
+    if cuts_tiles and not read("do_resize"):
+        return UnknownProcessor(f"{name} is set to cut tiles of what it does not resize")
     patching, crop_px = None, None
     if name in _CLIPS_IN_PATCHES + _STILLS_IN_PATCHES:
         patching = Patching(
@@ -75,7 +88,7 @@ def recipe_of(
             merge=read("merge_size"),
             frames=read("temporal_patch_size"),
         )
-    elif read("do_center_crop"):
+    elif read("do_center_crop") and name not in _STILLS_IN_TILES:
         crop = read("crop_size")
         crop_px = (int(crop["height"]), int(crop["width"]))
     return FrameRecipe(
@@ -85,6 +98,7 @@ def recipe_of(
         resample=resample,
         crop_px=crop_px,
         patching=patching,
+        tiles=_tile_rule(read) if cuts_tiles else None,
         is_still=name in _STILLS_IN_PATCHES,
     )
 
@@ -118,6 +132,23 @@ def _size_rule(processor: Any, read: Any, patching: Patching | None) -> SizeRule
         return int(resized.shape[-2]), int(resized.shape[-1])
 
     return measure
+
+
+def _tile_rule(read: Any) -> TileRule:
+    from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+
+    size = read("size")
+    tile_px, fewest, most = (
+        (int(size["height"]), int(size["width"])),
+        int(read("min_patches")),
+        int(read("max_patches")),
+    )
+
+    def count_tiles(height: int, width: int) -> tuple[int, int]:
+        across, down = get_optimal_tiled_canvas((height, width), tile_px, fewest, most)
+        return down, across
+
+    return count_tiles
 
 
 def make_pixels_ours(processor: Any) -> tuple[str, ...]:
@@ -174,7 +205,8 @@ class _OurPixels:
             )
             for item in frames
         ]
-        return BatchFeature(data=_gather(prepared, kind), tensor_type=settings["return_tensors"])
+        data = _gather(prepared, kind, type(self).__name__ in _STILLS_IN_TILES)
+        return BatchFeature(data=data, tensor_type=settings["return_tensors"])
 
 
 def _is_clip(video: Any) -> bool:
@@ -195,7 +227,7 @@ def _is_colour_bytes(frames: Tensor) -> bool:
     return is_colour and frames.dtype == torch.uint8 and frames.numel() > 0
 
 
-def _gather(prepared: Sequence[Any], kind: str) -> dict[str, Any]:
+def _gather(prepared: Sequence[PreparedFrames], kind: str, counts_tiles: bool) -> dict[str, Any]:
     """What `_preprocess` of these classes gives, by name."""
     import torch
 
@@ -207,5 +239,8 @@ def _gather(prepared: Sequence[Any], kind: str) -> dict[str, Any]:
             grid: torch.tensor([item.grid_thw for item in prepared]),
         }
     if kind == "images":
-        return {name: [item.values[0] for item in prepared]}
+        pictures = {name: [picture for item in prepared for picture in item.values]}
+        if counts_tiles:
+            pictures["num_patches"] = [item.pictures_per_frame for item in prepared]
+        return pictures
     return {name: [item.values for item in prepared]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ def preprocess_plainly(pixels: np.ndarray, recipe: FrameRecipe) -> Tensor:
 
     count, height, width, _ = pixels.shape
     size_px = recipe.size(count, height, width)
+    if recipe.tiles and recipe.tiles(height, width) != (1, 1):
+        return _cut_tiles_plainly(pixels, recipe)
     frames = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     frames = resize(frames, list(size_px), InterpolationMode(recipe.resample), antialias=True)
     if recipe.crop_px:
@@ -52,3 +55,24 @@ def preprocess_plainly(pixels: np.ndarray, recipe: FrameRecipe) -> Tensor:
                         square = cube[:, :, y : y + side, x : x + side]
                         rows.append(square.transpose(0, 1).flatten())
     return torch.stack(rows)
+
+
+def _cut_tiles_plainly(pixels: np.ndarray, recipe: FrameRecipe) -> Tensor:
+    import torch
+
+    count, height, width, _ = pixels.shape
+    tile_height, tile_width = recipe.size(count, height, width)
+    down, across = recipe.tiles(height, width) if recipe.tiles else (1, 1)
+    canvas_px = (down * tile_height, across * tile_width)
+    canvases = preprocess_plainly(
+        pixels, replace(recipe, tiles=None, size=lambda frames, height, width: canvas_px)
+    )
+    wholes = preprocess_plainly(pixels, replace(recipe, tiles=None))
+    pictures = []
+    for canvas, whole in zip(canvases, wholes, strict=True):
+        for row in range(down):
+            for column in range(across):
+                top, left = row * tile_height, column * tile_width
+                pictures.append(canvas[:, top : top + tile_height, left : left + tile_width])
+        pictures.append(whole)
+    return torch.stack(pictures)
