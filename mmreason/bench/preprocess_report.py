@@ -76,9 +76,9 @@ def _page_lines(report: PreprocessReport, command: str) -> Iterator[str]:
         ours = row.ours
         yield (
             f"| {row.processor} | {row.threads} | {frames} of {width}x{height} "
-            f"| {row.size_px[1]}x{row.size_px[0]} | {row.theirs.seconds:.3f} | {ours.seconds:.3f} | {1 / ours.ratio:.1f} | "
-            f"{1 / ours.highest:.1f}-{1 / ours.lowest:.1f} | {row.theirs_peak_mb:.0f} | "
-            f"{row.ours_peak_mb:.0f} | {row.greatest_difference:.1e} |"
+            f"| {row.size_px[1]}x{row.size_px[0]} | {row.theirs.seconds:.3f} | {ours.seconds:.3f} "
+            f"| {1 / ours.ratio:.1f} | {1 / ours.highest:.1f}-{1 / ours.lowest:.1f} "
+            f"| {row.theirs_peak_mb:.0f} | {row.ours_peak_mb:.0f} | {row.greatest_difference:.1e} |"
         )
 
 
@@ -86,7 +86,8 @@ def _judge(row: PreprocessRow) -> str:
     speed, share = 1 / row.ours.ratio, row.ours_peak_mb / row.theirs_peak_mb
     reached = speed >= SPEED and share <= PEAK_SHARE
     return (
-        f"- Aims for {row.processor}, threads: {row.threads}: {SPEED:.0f} times as fast with equal numbers and at most "
-        f"{PEAK_SHARE:.0%} of the peak. Measured: {speed:.1f} times, {share:.0%}, greatest "
-        f"difference {row.greatest_difference:.1e}: {'reached' if reached else '**not reached**'}."
+        f"- Aims for {row.processor}, threads: {row.threads}: {SPEED:.0f} times as fast with "
+        f"equal numbers and at most {PEAK_SHARE:.0%} of the peak. "
+        f"Measured: {speed:.1f} times, {share:.0%}, greatest difference "
+        f"{row.greatest_difference:.1e}: {'reached' if reached else '**not reached**'}."
     )
