@@ -3,7 +3,7 @@
 python -m mmreason.training.reader.reinforce --adapter sft-0.safetensors --out runs/reader-rl-0
 
 STAPO and DSDR are on. It goes on from the adapter's own factors, so that the result is one adapter
-of the same size; `train.py --export` writes it.
+of the same size; `export.py` writes it.
 """
 
 from __future__ import annotations
