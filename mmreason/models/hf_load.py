@@ -19,7 +19,7 @@ from mmreason.models.hf_settings import is_small, progress_bars
 from mmreason.models.hf_text import reads_text_only
 from mmreason.models.options import ModelOptions
 from mmreason.models.vision_cache import VisionFeatureCache
-from mmreason.video.encoders.attention import pack_vision_towers, register_packed_attention
+from mmreason.video.encoders.attention import PACKED_ATTENTION, pack_vision_towers
 
 VISION_CACHE_MB = 256
 """Memory for the features of frames: a second question about a clip does not look at it again."""
@@ -46,7 +46,7 @@ def load_weights(
     """See `mmreason.models.load`. Raises UsageError, or whatever the readers of files raise."""
     source, only_local = locate_weights(name_or_path)
     settings = {"local_files_only": only_local, "trust_remote_code": False}
-    packed_name = register_packed_attention()
+    packs = attn_implementation in ("auto", PACKED_ATTENTION)
     with progress_bars(name_or_path not in PACKAGED and sys.stderr.isatty()):
         is_text = reads_text_only(source, local_files_only=only_local)
         kind = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
@@ -57,13 +57,13 @@ def load_weights(
             use_safetensors=True,
             device_map=device_map,
             dtype=dtype,
-            attn_implementation="sdpa" if attn_implementation == "auto" else attn_implementation,
+            attn_implementation="sdpa" if packs else attn_implementation,
             **settings,
         )
     if dtype == "auto" and model.device.type == "cpu" and is_small(model):
         # Many processors have no arithmetic for bfloat16 and take several times as long.
         model.float()
-    if attn_implementation in ("auto", packed_name):
+    if packs:
         pack_vision_towers(model)
     cache_mb = VISION_CACHE_MB if options.vision_cache_mb is None else options.vision_cache_mb
     VisionFeatureCache.attach(model, cache_mb * 2**20, is_trainable=True)

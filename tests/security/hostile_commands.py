@@ -424,6 +424,6 @@ CASES: dict[str, Case] = {
     "bench preprocess": lambda stage: [["bench", "preprocess", EVIL]],
     "bench prune": lambda stage: [["bench", "prune", EVIL]],
     "bench decode": lambda stage: [["bench", "decode", "--only", EVIL]],
-    "bench encode": lambda stage: [["bench", "encode", EVIL], ["bench", "encode", "--out"]],
+    "bench encode": lambda stage: [["bench", "encode", "--out", stage.write("file", "x")]],
     "bench rl": lambda stage: [["bench", "rl", "--only", EVIL]],
 }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from torch.utils.checkpoint import checkpoint
 
 from mmreason.models.base import Conversation, FramesPart, GenerateRequest, Message, TextPart
@@ -22,6 +23,7 @@ from mmreason.video.encoders.attention import (
 )
 from mmreason.video.types import FrameBatch
 from tests.fakes import tiny_families
+from tests.fakes.tiny_parts import TEXT
 
 PACKS = (
     "qwen2_vl",
@@ -99,6 +101,26 @@ def test_padded_batches_and_caches_of_a_language_model_equal_sdpa(
     assert bool(calls) == (family in PACKS)
 
 
+def test_a_model_that_leaves_out_tokens_unless_sdpa_is_named_keeps_them() -> None:
+    # Later layers reuse keys, and compute the last tokens alone where a mask is sure to exist.
+    layers = {"num_hidden_layers": 4, "num_kv_shared_layers": 2}
+    layers |= {"layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 64}
+    words = {"vocab_size": 64, "vocab_size_per_layer_input": 64, "hidden_size_per_layer_input": 8}
+    heads = {"head_dim": 8, "global_head_dim": 8}
+    torch.manual_seed(0)
+    config = hf.Gemma4TextConfig(**{**TEXT, **layers, **words, **heads})
+    model = hf.Gemma4ForCausalLM(config).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    logits = []
+    for name in ("sdpa", register_packed_attention()):
+        model.set_attn_implementation(name)
+        with torch.no_grad():
+            logits.append(model(input_ids=torch.arange(3, 23)[None], logits_to_keep=3).logits)
+    torch.testing.assert_close(logits[1], logits[0])
+    assert model.config._attn_implementation == "sdpa"
+
+
 def test_the_name_alone_packs_after_the_first_layer(calls: list[int]) -> None:
     chat = tiny_families.chat("qwen3_vl")
     chat.model.set_attn_implementation(register_packed_attention())
@@ -108,6 +130,7 @@ def test_the_name_alone_packs_after_the_first_layer(calls: list[int]) -> None:
     torch.testing.assert_close(logits_of(chat, ask_about(4)), first, atol=1e-5, rtol=1e-5)
     assert calls == [2, 2, 2]
     assert find_packed_towers(chat.model).classes == ("Qwen3VLVisionAttention",)
+    assert chat.model.model.language_model.config._attn_implementation == "sdpa"
 
 
 def test_gradients_equal_sdpa_also_where_a_layer_is_computed_twice() -> None:
@@ -171,3 +194,4 @@ def test_loaded_models_pack_unless_told_otherwise() -> None:
     assert chosen.model.config._attn_implementation == "sdpa"
     assert stock.vision_attention.choice is None
     assert named.vision_attention == chosen.vision_attention
+    assert named.model.config._attn_implementation == "sdpa"

@@ -2,9 +2,10 @@
 
 Vision towers of the Qwen-VL, GLM-V and like families have a branch for flash attention, which makes
 one call with the bounds of all sequences, and one for everything else, which calls once a
-sequence. The branch is taken by name: whatever has "flash" in it. So there are two names. The one
-that users give means SDPA wherever a model brings masks, caches or causality. The other is set on
-the configuration of towers whose attention knows the bounds, and only there.
+sequence. The branch is taken by name: whatever has "flash" in it. So the name that users give is
+settled where attention is called first: into one with "flash" on the configuration of towers that
+know the bounds, into "sdpa" wherever a model brings masks, caches or causality. There are models
+that ask for that very name before they leave out a mask.
 """
 
 from __future__ import annotations
@@ -56,10 +57,10 @@ def register_packed_attention() -> str:
     """Make packed attention known to transformers; returns the name to pass as
     `attn_implementation`, to any model.
 
-    Everything with a mask, a cache or causality is SDPA's, its masks too. A vision tower that has
-    its sequences end to end makes one call for all of them: from its second layer on where no
-    gradients are taken, since the first tells that it does; in all of them, and in training, after
-    `pack_vision_towers(model)`.
+    Everything with a mask, a cache or causality is SDPA's, and says so after the first call. A
+    vision tower that has its sequences end to end makes one call for all of them: from its second
+    layer on where no gradients are taken, since the first tells that it does; in all of them, and
+    in training, after `pack_vision_towers(model)`.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
@@ -78,7 +79,7 @@ def pack_vision_towers(model: torch.nn.Module) -> PackedTowers:
     """
     register_packed_attention()
     for attention in _attention_with_bounds(model):
-        attention.config._attn_implementation = _TOWER_ATTENTION
+        _settle_name(attention.config, _TOWER_ATTENTION)
     return find_packed_towers(model)
 
 
@@ -107,6 +108,21 @@ def _knows_bounds(module: torch.nn.Module) -> bool:
         and getattr(module, "is_causal", None) is False
         and _takes_bounds(type(module))
     )
+
+
+def _settle_attention(module: Any) -> None:
+    """Give the configuration of a module that is called by the name of users its own."""
+    if not _knows_bounds(module):
+        _settle_name(module.config, "sdpa")
+    # A loop over sequences: the next call goes the other way. Not where gradients are taken, since
+    # checkpointing computes a layer twice and compares what was kept.
+    elif not torch.is_grad_enabled():
+        _settle_name(module.config, _TOWER_ATTENTION)
+
+
+def _settle_name(config: Any, name: str) -> None:
+    # The public attribute would change configurations inside this one too.
+    config._attn_implementation_internal = name
 
 
 @cache
@@ -149,10 +165,8 @@ def _attend(
 
     is_packed = module.config._attn_implementation == _TOWER_ATTENTION
     if not is_packed or cu_seq_lens_q is None:
-        # A loop over sequences: the next call goes the other way. Not where gradients are taken,
-        # since checkpointing computes a layer twice and compares what was kept.
-        if not (is_packed or torch.is_grad_enabled()) and _knows_bounds(module):
-            module.config._attn_implementation = _TOWER_ATTENTION
+        if not (is_packed or torch.compiler.is_compiling()):
+            _settle_attention(module)
         return attend_by_sdpa(query, key, value), None
     if cu_seq_lens_k is not cu_seq_lens_q:
         raise VideoError(
