@@ -90,8 +90,20 @@ def train_sft(
     )
     if dry_run:
         _show_plan(recipe, *load_samples(recipe), as_json=as_json)
+        if not as_json:
+            _show_launches(source)
         return
     _run(recipe, recipe_file, resume, minutes, as_json)
+
+
+def _show_launches(source: Path) -> None:
+    run = f"mmreason train sft {source}"
+    print_line(f"on one device: {run}")
+    for what, settings in (
+        ("on two GPUs, each with the whole model", "--multi_gpu"),
+        ("on two GPUs, in shards", "--use_fsdp --fsdp_version 2"),
+    ):
+        print_line(f"{what}: accelerate launch --num_processes 2 {settings} -m {run}")
 
 
 def _read_recipe(source: Path, changes: dict[str, Any]) -> tuple[SftRecipe, Path]:

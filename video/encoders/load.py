@@ -117,12 +117,18 @@ def _choose_device(device: str | None) -> str:
 
 def _note_slow_numbers(device: str) -> tuple[str, ...]:
     """A note where the device works out bfloat16 by way of float32."""
-    if device.startswith("cuda"):
-        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device == "cpu":
-        # Since torch 2.10.
-        abilities = getattr(torch.cpu, "get_capabilities", dict)()
-        is_fast = any(abilities.get(key) for key in ("avx512_bf16", "amx_bf16", "bf16"))
-    else:
+    if has_fast_bfloat16(device):
         return ()
-    return () if is_fast else (f"{device} has no fast bfloat16: float32 takes less time here",)
+    return (f"{device} has no fast bfloat16: float32 takes less time here",)
+
+
+def has_fast_bfloat16(device: str) -> bool:
+    """Whether a CUDA device or the CPU computes in bfloat16 itself; True of devices that are not
+    asked."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device != "cpu":
+        return True
+    # Since torch 2.10.
+    abilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(abilities.get(key) for key in ("avx512_bf16", "amx_bf16", "bf16"))

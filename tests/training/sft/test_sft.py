@@ -31,6 +31,7 @@ from mmreason.training.sft import (
     SftRecipe,
     train_sft,
 )
+from mmreason.training.sft.plan import plan_rows
 from mmreason.training.sft.run import SftRun
 from mmreason.training.sft.trainer import export_sft
 from mmreason.types import UsageError
@@ -319,3 +320,19 @@ def _pairs(encoded: Any) -> list[tuple[int, Role]]:
 
 
 _CLIP: Any = None  # there are no frames to show
+
+
+def test_a_plan_tells_the_work_the_memory_and_what_is_likely_not_meant(tmp_path):
+    made = recipe(
+        tmp_path, steps=3, optimiser=OptimiserSettings(learning_rate=1e-2, warmup_updates=10)
+    )
+    rows = []
+    plan = plan_rows(made, SAMPLES, 0, lambda: rows.append(1))
+    parameters = sum(p.numel() for p in tiny_rl.policy().model.parameters())
+    assert (len(rows), plan.rows, plan.steps) == (len(SAMPLES), len(SAMPLES), 3)
+    # Float32 weights and gradients, and two moments.
+    assert plan.trained == plan.parameters == parameters and plan.state_bytes == 16 * parameters
+    assert ["rises over 10 updates" in text for text in plan.warnings] == [True]
+    assert any("never reaches its height" in line for line in plan.describe())
+    assert plan.to_dict()["warnings"] == list(plan.warnings)
+    assert not plan_rows(recipe(tmp_path), SAMPLES, 0, lambda: None).warnings
