@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmreason.cli.common import Json, print_json, progress_console, result_console
-from mmreason.json_values import encode_json, to_json, with_schema
+from mmreason.json_values import encode_json, with_schema
 
 if TYPE_CHECKING:
     from mmreason.bench.encode_report import EncodeReport
@@ -26,12 +27,18 @@ def bench_encode(
     encode.json.
     """
     from mmreason.bench.encode_report import build_encode_page
+    from mmreason.types import UsageError
     from mmreason.video.files import write_atomic
 
+    # Before minutes are spent.
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file; give a folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
     report = _measure(quick)
     command = "mmreason bench encode" + (" --quick" if quick else "")
     write_atomic(folder / "encode.md", build_encode_page(report, command).encode())
-    values = to_json(report)
+    # Not rounded: ratios are told to a thousandth.
+    values = asdict(report)
     text = encode_json(with_schema(values), indent=1)
     write_atomic(folder / "encode.json", (text + "\n").encode())
     if as_json:

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmreason.language.prompts import Prompts
 from mmreason.models.base import ClipRecipe
-from mmreason.models.folder_checks import DESCRIPTIONS, PICKLES, WEIGHTS, check_model_folder
 from mmreason.types import UsageError
 from mmreason.video.json_input import read_json
+from mmreason.video.model_folders import DESCRIPTIONS, PICKLES, WEIGHTS, check_model_folder
 from mmreason.video.plain_text import show_line
+from mmreason.video.types import VideoError
 
 PACKAGED = {
     name: Path(__file__).resolve().parent / name.replace("-", "_")
@@ -51,7 +52,7 @@ def locate_weights(name_or_path: str) -> tuple[str, bool]:
                 f"model folder {name_or_path!r} has no config.json; give the folder that "
                 "save_pretrained wrote"
             )
-        check_model_folder(folder)
+        _check_folder(folder)
         return str(folder), True
     # What is in the cache is used without asking the network.
     if _in_cache(name_or_path):
@@ -82,8 +83,15 @@ def _in_cache(name: str) -> bool:
     has_weights = any(path.name.endswith((WEIGHTS, *PICKLES)) for path in folder.iterdir())
     if not has_weights or not (folder / "config.json").is_file():
         return False
-    check_model_folder(folder)
+    _check_folder(folder)
     return True
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        check_model_folder(folder)
+    except VideoError as error:
+        raise UsageError(str(error)) from error
 
 
 def _ask_hub(name: str) -> None:

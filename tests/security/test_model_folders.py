@@ -21,9 +21,9 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from mmreason import models
 from mmreason.models.base import GenerateRequest, Message, TextPart
 from mmreason.models.chat_templates import check_operations, within_limits
-from mmreason.models.folder_checks import MOST_TEMPLATE_BYTES, check_model_folder
 from mmreason.models.folders import NANO_FOLDER, clip_recipe_from, fingerprint_of
 from mmreason.types import UsageError
+from mmreason.video.model_folders import MOST_TEMPLATE_BYTES, check_model_folder
 
 ROOT = Path(models.__file__).resolve().parents[2]
 

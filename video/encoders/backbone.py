@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from mmreason.video.plain_text import show_line
+from mmreason.video.types import VideoError
 
 SizePx = tuple[int, int]
 """(height, width)."""
@@ -51,8 +52,10 @@ class Backbone:
     """Of frames and their common `fit_size`; what is resized is resized on that device."""
     embed_frames: Callable[[Inputs], torch.Tensor]
     """(N, D), of any length."""
+    architecture: str
+    """What is computed with the weights; like `recipe` it is part of the fingerprint."""
     recipe: str
-    """How frames are prepared, in one line: it is part of the fingerprint."""
+    """How frames are prepared, in one line."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how frames are prepared."""
     text_tower: TextTower | None = None
@@ -86,3 +89,15 @@ def first_line(error: Exception) -> str:
     """
     lines = str(error).splitlines() or [type(error).__name__]
     return show_line(lines[0])[:200]
+
+
+def check_whole(model: torch.nn.Module, missing: Collection[str], source: str) -> None:
+    """Refuse weights that lack tensors which the model learned: libraries start those at random.
+    Raises VideoError that names `source`."""
+    lacking = [name for name, _ in model.named_parameters() if name in missing]
+    if lacking:
+        raise VideoError(
+            f"{source}: lacks {len(lacking)} of the model's tensors ({', '.join(lacking[:2])}"
+            + (", ...)" if len(lacking) > 2 else ")")
+            + "; get the whole weights again"
+        )

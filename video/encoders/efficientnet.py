@@ -19,6 +19,8 @@ from mmreason.video.encoders.backbone import Backbone, Frames, Inputs, SizePx, h
 from mmreason.video.types import VideoError
 
 NAME = "efficientnet-lite0"
+_ARCHITECTURE = "tf_efficientnet_lite0"
+"""The weights come from TensorFlow, which pads unevenly: timm's tf_ variant does the same."""
 _SIDE_PX = 224
 _MEAN, _DEVIATION = 0.498, 0.502
 """What its authors normalised by: (pixel - 127) / 128."""
@@ -42,6 +44,7 @@ def load_efficientnet(folder: Path) -> Backbone:
         fit_size=lambda height, width: (_SIDE_PX, _SIDE_PX),
         prepare_frames=_prepare_frames,
         embed_frames=embed_frames,
+        architecture=_ARCHITECTURE,
         recipe=f"{_SIDE_PX}x{_SIDE_PX} area mean {_MEAN} std {_DEVIATION}",
     )
 
@@ -53,8 +56,7 @@ def load_network(folder: Path) -> Any:
         raise VideoError(
             f"{folder}: no model.safetensors there; get it with `mmreason weights get {NAME}`"
         )
-    # The weights come from TensorFlow, which pads unevenly: timm's tf_ variant does the same.
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model = timm.create_model(_ARCHITECTURE, pretrained=False)
     try:
         tensors = load_file(path)
         model.load_state_dict(tensors)

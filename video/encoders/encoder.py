@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -104,7 +104,7 @@ class FrameEncoder:
         """32 hex digits of the weights, how frames are prepared, and the type of numbers: vectors
         under equal fingerprints may be compared. Read once, at the first use."""
         tensors = hash_tensors(self._backbone.model.state_dict())
-        text = f"{tensors} {self._backbone.recipe} {self.dtype}"
+        text = f"{tensors} {self._backbone.architecture} {self._backbone.recipe} {self.dtype}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
@@ -153,8 +153,12 @@ class FrameEncoder:
                 f"{self.name} has no text tower; to compare frames with text load a CLIP or SigLIP "
                 'model, such as load_encoder("google/siglip2-base-patch16-224")'
             )
-        if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
             raise VideoError(f"texts must be a sequence of strings, got {_describe(texts)}")
+        texts = list(texts)
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise VideoError(f"text {number} must be a string, got {_describe(text)}")
         rows = [np.zeros((0, self.dim), np.float32)]
         for first in range(0, len(texts), _MOST_TEXTS):
             inputs = tower.prepare(texts[first : first + _MOST_TEXTS])
@@ -222,14 +226,18 @@ class FrameEncoder:
         """(D, bytes of one frame while it runs), of one grey frame."""
         height, width = self.size_px
         grey = np.full((height, width, 3), 128, np.uint8)
-        inputs = self._backbone.prepare_frames(
-            [grey], self._backbone.fit_size(height, width), self._device
-        )
+        size_px = self._backbone.fit_size(height, width)
         try:
+            inputs = self._backbone.prepare_frames([grey], size_px, self._device)
             with _measure_layers(self._backbone.model) as layer_bytes:
                 features = self._run(self._backbone.embed_frames, inputs)
         except torch.OutOfMemoryError as error:
-            raise self._too_large(self.size_px) from error
+            raise self._too_large(size_px) from error
+        except (ValueError, RuntimeError) as error:
+            raise VideoError(
+                f"{self.name}: frames as its processor makes them do not fit the model "
+                f"({first_line(error)})"
+            ) from error
         if features.ndim != 2:
             raise VideoError(
                 f"{self.name} gives features of shape {tuple(features.shape)} for one frame, "

@@ -8,14 +8,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModel, AutoProcessor
 from transformers.models.siglip2.image_processing_siglip2 import get_image_size_for_max_num_patches
 
-from mmreason.video.encoders.backbone import Backbone, Frames, Inputs, SizePx, TextTower, first_line
+from mmreason.video.encoders.backbone import (
+    Backbone,
+    Frames,
+    Inputs,
+    SizePx,
+    TextTower,
+    check_whole,
+    first_line,
+)
 from mmreason.video.encoders.pixels import prepare_pixels
 from mmreason.video.encoders.preprocess import FrameRecipe, recipe_of
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import VideoError
+
+_PARTS = ("get_image_features", "get_text_features", "logit_scale")
+_PROCESSOR_PARTS = ("image_processor", "tokenizer")
 
 
 def load_image_text(name: str) -> Backbone:
@@ -23,15 +35,19 @@ def load_image_text(name: str) -> Backbone:
     loaded from safetensors or does not compare pictures with text."""
     try:
         # Only safetensors, and none of the folder's own code: nothing is run.
-        model: Any = AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
+        model, loaded = AutoModel.from_pretrained(
+            name, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
         processor: Any = AutoProcessor.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise VideoError(
             f"{name}: cannot be loaded as an image model ({first_line(error)}); give "
             '"efficientnet-lite0", a folder with config.json, or a name on a hub that can be '
             "reached"
         ) from error
-    if not hasattr(model, "get_image_features") or not hasattr(model, "get_text_features"):
+    check_whole(model, loaded["missing_keys"], name)
+    has_towers = all(hasattr(model, part) for part in _PARTS)
+    if not has_towers or not all(hasattr(processor, part) for part in _PROCESSOR_PARTS):
         raise VideoError(
             f"{name}: is {type(model).__name__}, which does not compare pictures with text; give a "
             "CLIP or SigLIP model"
@@ -74,11 +90,22 @@ def build_backbone(model: Any, images: Any, tokenizer: Any | None, name: str) ->
         notes=()
         if isinstance(recipe, FrameRecipe)
         else (f"frames are prepared by the model's own processor: {recipe.reason}",),
+        architecture=_describe_architecture(model.config),
         recipe=json.dumps(images.to_dict(), sort_keys=True, default=str),
         text_tower=None if tokenizer is None else _build_text_tower(model, tokenizer, name),
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=None if logit_bias is None else float(logit_bias.detach()),
     )
+
+
+def _describe_architecture(config: Any) -> str:
+    """The config without what names a place or a release."""
+    towers = [config.vision_config, config.text_config]
+    values = [tower.to_dict() for tower in towers]
+    for value in values:
+        for key in ("_name_or_path", "transformers_version", "dtype"):
+            value.pop(key, None)
+    return json.dumps([config.model_type, *values], sort_keys=True, default=str)
 
 
 def _build_text_tower(model: Any, tokenizer: Any, name: str) -> TextTower:

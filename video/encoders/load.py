@@ -14,9 +14,10 @@ from mmreason.video.encoders.efficientnet import load_efficientnet
 from mmreason.video.encoders.encoder import BATCH_BYTES, FrameEncoder
 from mmreason.video.encoders.image_text import load_image_text
 from mmreason.video.json_input import JsonInputError, read_json
+from mmreason.video.model_folders import check_model_folder
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import VideoError
-from mmreason.weights import find_weights
+from mmreason.weights import WeightsMissingError, find_weights
 
 DEFAULT = "efficientnet-lite0"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -63,12 +64,14 @@ def _load_backbone(name: str) -> Backbone:
     path = Path(name).expanduser()
     is_folder = bool(name.strip()) and path.is_dir()
     if name == DEFAULT or (is_folder and not (path / "config.json").is_file()):
-        return load_efficientnet(find_weights(name))
+        return load_efficientnet(_find_packaged(name))
     if path.suffix == ".safetensors":
+        check_model_folder(path.parent)
         return timm_models.load_timm_folder(path)
     if is_folder:
+        check_model_folder(path)
         is_timm = _is_timm_config(path / "config.json")
-        return timm_models.load_timm_folder(path) if is_timm else load_image_text(name)
+        return timm_models.load_timm_folder(path) if is_timm else load_image_text(str(path))
     if timm_models.is_timm_name(name):
         return timm_models.load_timm(name)
     if not _HUB_NAME.fullmatch(name) or name.startswith(timm_models.PREFIX):
@@ -80,6 +83,13 @@ def _load_backbone(name: str) -> Backbone:
     if _is_timm_config(timm_models.fetch_file(name, "config.json")):
         return timm_models.load_timm_folder(timm_models.fetch_file(name, "model.safetensors"))
     return load_image_text(name)
+
+
+def _find_packaged(name: str) -> Path:
+    try:
+        return find_weights(name)
+    except WeightsMissingError as error:
+        raise VideoError(str(error)) from error
 
 
 def _is_timm_config(path: Path) -> bool:
@@ -99,6 +109,9 @@ def _choose_device(device: str | None) -> str:
         raise VideoError(f'device {device!r} is none; give "cpu", "cuda" or "cuda:1"') from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise VideoError(f'device {device!r}: no CUDA device is there; give "cpu" or leave it out')
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if kind == "cuda" and (torch.device(device).index or 0) >= count:
+        raise VideoError(f"device {device!r}: there are {count} CUDA devices, counted from 0")
     return device
 
 

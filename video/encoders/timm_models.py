@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,15 @@ from timm.data.config import resolve_model_data_config
 from timm.data.naflex_transforms import get_image_size_for_seq
 from timm.models import NaFlexVit
 
-from mmreason.video.encoders.backbone import Backbone, FitSize, Frames, Inputs, SizePx, first_line
+from mmreason.video.encoders.backbone import (
+    Backbone,
+    FitSize,
+    Frames,
+    Inputs,
+    SizePx,
+    check_whole,
+    first_line,
+)
 from mmreason.video.encoders.packed_vit import can_pack, embed_packed, pack_frames
 from mmreason.video.encoders.pixels import prepare_pixels
 from mmreason.video.encoders.preprocess import FrameRecipe
@@ -28,6 +39,7 @@ from mmreason.video.types import VideoError
 PREFIX = "timm/"
 _OPEN_CLIP = "open_clip"
 _NAMES_SHOWN = 3
+_MISSING = re.compile(r"Missing keys \((.*?)\) discovered")
 _LEAST_PART = 4
 """Letters of a part of a name, such as "dinov3"."""
 
@@ -123,20 +135,49 @@ def _create(source: str, name: str, weights: Path) -> torch.nn.Module:
     # One file, whatever the config names: timm would else look for pickled ones too.
     overlay = {"source": "", "file": str(weights), "state_dict": None, "custom_load": False}
     try:
-        return timm.create_model(
-            source, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay
-        )
+        with _read_missing_tensors() as missing:
+            model = timm.create_model(
+                source, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay
+            )
     except (RuntimeError, ValueError, TypeError, KeyError, OSError, SafetensorError) as error:
         raise VideoError(
             f"{name}: {weights.name} does not fit the model of timm {timm.__version__} "
             f"({first_line(error)})"
         ) from error
+    check_whole(model, missing, f"{name}: {weights.name}")
+    return model
 
 
-def build_backbone(model: torch.nn.Module, name: str) -> Backbone:
+@contextmanager
+def _read_missing_tensors() -> Iterator[list[str]]:
+    """Names of tensors that timm does not find in the file: it starts those at random, and says so
+    in its log alone."""
+    missing: list[str] = []
+
+    class Reader(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if listed := _MISSING.match(record.getMessage()):
+                missing.extend(listed[1].split(", "))
+
+    log, reader = logging.getLogger("timm.models._builder"), Reader(logging.INFO)
+    level, passes_on = log.level, log.propagate
+    log.setLevel(logging.INFO)
+    log.addHandler(reader)
+    # What it says at this level is for us, not for the log of the program.
+    log.propagate = False
+    try:
+        yield missing
+    finally:
+        log.removeHandler(reader)
+        log.setLevel(level)
+        log.propagate = passes_on
+
+
+def build_backbone(model: Any, name: str) -> Backbone:
     """`model` of timm, made with `num_classes=0`, as a backbone. Raises VideoError where it does
     not take RGB."""
     config: dict[str, Any] = resolve_model_data_config(model)
+    architecture: str = model.pretrained_cfg["architecture"]
     channels, height, width = config["input_size"]
     if channels != 3:
         raise VideoError(f"{name}: takes {channels} channels, expected 3 (RGB)")
@@ -165,6 +206,12 @@ def build_backbone(model: torch.nn.Module, name: str) -> Backbone:
         fit_size=fit_size,
         prepare_frames=prepare_frames,
         embed_frames=embed_frames,
+        # With the arguments that it was made with, such as the number of heads.
+        architecture=json.dumps(
+            [architecture, getattr(model, "_model_args", {})],
+            sort_keys=True,
+            default=str,
+        ),
         recipe=json.dumps([config[key] for key in settings]),
     )
 

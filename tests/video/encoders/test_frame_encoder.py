@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def test_crops_of_one_size_are_frames_and_a_batch_of_a_video_is_its_pixels(
 
 def test_crops_of_unequal_sizes_come_back_in_their_order(encoder: FrameEncoder) -> None:
     frame = FRAMES[0]
-    crops = [frame, frame[:1, :1], frame[:, :1], frame[5:30, 10:20], frame[:1], frame]
+    crops = [frame, frame[:1, :1], frame[5:30, 10:20], frame[:1]]
     vectors = encoder.encode_crops(crops)
     for crop, vector in zip(crops, vectors, strict=True):
         assert np.abs(encoder.encode_frames(crop[None])[0] - vector).max() < 1e-6
@@ -164,6 +165,8 @@ def test_a_model_without_a_text_tower_says_which_have_one(
 def test_one_string_is_no_sequence_of_texts(encoders: Callable[[str], FrameEncoder]) -> None:
     with pytest.raises(VideoError, match="texts must be a sequence of strings, got str"):
         encoders("clip").encode_text("a cat")
+    with pytest.raises(VideoError, match="text 1 must be a string, got NoneType"):
+        encoders("clip").encode_text(["a cat", None])  # pyright: ignore[reportArgumentType]  # what is tested
 
 
 def test_frames_are_prepared_as_the_models_own_processors_do(
@@ -250,6 +253,8 @@ def test_the_fingerprint_tells_weights_and_numbers_apart_not_folders(
     tiny_encoders.write_vit(tmp_path / "other")
     again, other = (load_encoder(str(tmp_path / name)) for name in ("again", "other"))
     assert again.fingerprint == encoder.fingerprint != other.fingerprint
+    shutil.copytree(encoders("clip").name, tmp_path / "moved")
+    assert load_encoder(str(tmp_path / "moved")).fingerprint == encoders("clip").fingerprint
     narrow = load_encoder(str(tmp_path / "again"), dtype="bfloat16", device="cpu")
     assert narrow.fingerprint != encoder.fingerprint
     cosines = (narrow.encode_frames(FRAMES) * encoder.encode_frames(FRAMES)).sum(axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,10 @@ def test_pickled_weights_are_not_read(vit_folder: Path, tmp_path: Path) -> None:
     config["pretrained_cfg"]["file"] = str(tmp_path / "pytorch_model.bin")
     (tmp_path / "config.json").write_text(json.dumps(config))
     torch.save(load_file(vit_folder / "model.safetensors"), tmp_path / "pytorch_model.bin")
-    with pytest.raises(VideoError, match=r"model\.safetensors: is not there; pickled weights"):
+    with pytest.raises(VideoError, match=r"'pytorch_model\.bin', a format that can hold programs"):
+        load_encoder(str(tmp_path))
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(VideoError, match=r"model\.safetensors: is not there"):
         load_encoder(str(tmp_path))
 
 
@@ -128,6 +132,66 @@ def test_a_folder_of_timm_that_does_not_fit_is_refused_in_one_line(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("write", "tensor"),
+    [
+        (tiny_encoders.write_vit, "blocks.1.mlp.fc2.weight"),
+        (tiny_encoders.write_clip, "vision_model.post_layernorm.weight"),
+    ],
+)
+def test_weights_that_lack_a_tensor_are_refused_not_started_at_random(
+    write: Callable[[Path], None], tensor: str, tmp_path: Path
+) -> None:
+    write(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors[tensor]
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(VideoError, match=rf"lacks 1 of the model's tensors \({tensor}\)"):
+        load_encoder(str(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize("write", [tiny_encoders.write_vit, tiny_encoders.write_clip])
+def test_a_folder_that_means_harm_is_refused_before_a_library_opens_it(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    write(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    deep = config | {"model_args": {"depth": 10**9}, "vision_config": {"num_hidden_layers": 10**9}}
+    (tmp_path / "config.json").write_text(json.dumps(deep))
+    with pytest.raises(VideoError, match="the limit is 10,000"):
+        load_encoder(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").unlink()
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(VideoError, match=r"'model\.safetensors' is no regular file"):
+        load_encoder(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["damaged", "pickled"])
+def test_an_image_text_folder_without_usable_weights_is_refused(kind: str, tmp_path: Path) -> None:
+    tiny_encoders.write_clip(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    if kind == "pickled":
+        torch.save(load_file(weights), tmp_path / "pytorch_model.bin")
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:-100])
+    reason = "can hold programs" if kind == "pickled" else "cannot be loaded as an image model"
+    with pytest.raises(VideoError, match=reason) as raised:
+        load_encoder(str(tmp_path))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_model_that_does_not_compare_pictures_with_text_is_refused(tmp_path: Path) -> None:
+    from transformers import CLIPVisionModel
+
+    tiny_encoders.write_clip(tmp_path)
+    vision = CLIPVisionModel.from_pretrained(tmp_path, use_safetensors=True)
+    vision.save_pretrained(tmp_path)
+    with pytest.raises(VideoError, match="which does not compare pictures with text"):
+        load_encoder(str(tmp_path))
+
+
 def test_weights_that_give_what_is_not_finite_are_an_error_and_no_row(
     vit_folder: Path, tmp_path: Path
 ) -> None:
@@ -160,6 +224,23 @@ def test_a_card_that_is_not_there_is_refused(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(VideoError, match="no CUDA device is there"):
         load_encoder(str(vit_folder), device="cuda")
+
+
+def test_a_card_beyond_the_last_is_refused(
+    vit_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(VideoError, match=r"'cuda:2': there are 2 CUDA devices, counted from 0"):
+        load_encoder(str(vit_folder), device="cuda:2")
+
+
+def test_a_processor_that_does_not_fit_its_model_is_told(tmp_path: Path) -> None:
+    tiny_encoders.write_siglip(tmp_path)
+    path = next(p for p in tmp_path.glob("*processor_config.json") if "size" in p.read_text())
+    path.write_text(path.read_text().replace("32", "24"))
+    with pytest.raises(VideoError, match="do not fit the model"):
+        load_encoder(str(tmp_path), device="cpu").encode_frames(FRAMES)
 
 
 def test_slow_bfloat16_is_told(vit_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
-from mmreason.types import UsageError
 from mmreason.video.json_input import JsonInputError, read_json
 from mmreason.video.plain_text import show_line
+from mmreason.video.types import VideoError
 
 WEIGHTS = ".safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt", ".h5", ".msgpack")
@@ -42,7 +42,7 @@ _COUNTED = re.compile(r"(?:layers?|depths?|blocks|heads|experts|stages)$")
 
 
 def check_model_folder(folder: Path) -> None:
-    """UsageError, which names the folder and the file, where the folder is none to be opened."""
+    """VideoError, which names the folder and the file, where the folder is none to be opened."""
     paths = list(_regular_files(folder))
     for path in paths:
         _check_size(folder, path)
@@ -148,5 +148,5 @@ def _named_values(value: Any) -> Iterator[tuple[str, Any]]:
             yield from _named_values(inner)
 
 
-def _refusal(folder: Path, reason: str) -> UsageError:
-    return UsageError(f"model folder {str(folder)!r}: {reason}")
+def _refusal(folder: Path, reason: str) -> VideoError:
+    return VideoError(f"model folder {str(folder)!r}: {reason}")
