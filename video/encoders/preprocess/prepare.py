@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_GROUP_BYTES = 16 * 2**20
+_GROUP_BYTES = 4 * 2**20
 """Of prepared numbers that are made at a time: they stay in a processor's cache."""
 
 

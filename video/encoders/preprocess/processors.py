@@ -92,8 +92,8 @@ def recipe_of(
         crop = read("crop_size")
         crop_px = (int(crop["height"]), int(crop["width"]))
     return FrameRecipe(
-        mean=tuple(map(float, mean)),
-        std=tuple(map(float, std)),
+        mean=(float(mean[0]), float(mean[1]), float(mean[2])),
+        std=(float(std[0]), float(std[1]), float(std[2])),
         size=_size_rule(processor, read, patching) if read("do_resize") else _as_they_are,
         resample=resample,
         crop_px=crop_px,
@@ -192,8 +192,12 @@ class _OurPixels:
         kind = "videos" if "videos" in settings else "images"
         frames = settings.get(kind)
         recipe = recipe_of(self, settings)
-        is_ours = frames and all(map(_is_colour_bytes, frames))
-        if arguments or not is_ours or isinstance(recipe, UnknownProcessor):
+        if (
+            arguments
+            or not frames
+            or not all(map(_is_colour_bytes, frames))
+            or isinstance(recipe, UnknownProcessor)
+        ):
             if frames is not None:
                 settings[kind] = [item.contiguous() for item in frames]
             return super()._preprocess(*arguments, **settings)  # pyright: ignore[reportAttributeAccessIssue]  # of the class behind
@@ -239,7 +243,7 @@ def _gather(prepared: Sequence[PreparedFrames], kind: str, counts_tiles: bool) -
             grid: torch.tensor([item.grid_thw for item in prepared]),
         }
     if kind == "images":
-        pictures = {name: [picture for item in prepared for picture in item.values]}
+        pictures: dict[str, Any] = {name: [picture for item in prepared for picture in item.values]}
         if counts_tiles:
             pictures["num_patches"] = [item.pictures_per_frame for item in prepared]
         return pictures
