@@ -16,9 +16,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 1_500_000
-HEARS = "02_hear_read_search"
-"""The one that needs real weights."""
-USED_WEIGHTS = ("whisper-tiny.en", "minilm-l6", "efficientnet-lite0")
+USED_WEIGHTS = {
+    "02_hear_read_search": ("whisper-tiny.en", "minilm-l6", "efficientnet-lite0"),
+    "07_frame_embeddings": ("efficientnet-lite0",),
+}
+"""Those that need real weights, and which."""
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -95,8 +97,8 @@ def test_notebook_runs(
     """Each cell must succeed, and an answer must show itself as HTML."""
     from nbclient import NotebookClient
 
-    if path.stem == HEARS:
-        folders = [real_weights(name) for name in USED_WEIGHTS]
+    if path.stem in USED_WEIGHTS:
+        folders = [real_weights(name) for name in USED_WEIGHTS[path.stem]]
         # Where the kernel looks for them: in the cache folder of a user of its own.
         (tmp_path / "cache" / "mmreason").mkdir(parents=True)
         (tmp_path / "cache" / "mmreason" / "weights").symlink_to(folders[0].parent)

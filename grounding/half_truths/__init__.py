@@ -4,7 +4,12 @@ units = extract_units("a red star left of a ring")
 score_text(frame_vectors, "a red star left of a ring", encoder.encode_text).vetoed
 """
 
-from mmreason.grounding.half_truths.foils import Foil, add_half_truths, make_foils
+from mmreason.grounding.half_truths.foils import (
+    Foil,
+    add_half_truths,
+    fit_articles,
+    make_foils,
+)
 from mmreason.grounding.half_truths.metric import (
     HalfTruthScore,
     detail_raises_score,
@@ -28,6 +33,7 @@ __all__ = [
     "add_half_truths",
     "detail_raises_score",
     "extract_units",
+    "fit_articles",
     "make_foils",
     "relevance_scores",
     "score_half_truths",

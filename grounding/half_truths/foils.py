@@ -71,6 +71,7 @@ _DIRECTIONS = {
 }
 _REVERSED = {"before": "before", "after": "after", "then": "then"}
 """Orders whose clauses change places; "while" says of none that it is first."""
+_ARTICLE = re.compile(r"\b([aA])n?(\s+)(?=(\w))")
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -135,17 +136,19 @@ def add_half_truths(text: str, seed: int = 0) -> tuple[tuple[str, Foil], ...]:
     changed = []
     for unit in reversed(units):
         for foil in make_foils(unit, seed, most=1, beside=texts):
-            before = _fit_article(text[: unit.start], foil.text)
-            changed.append((before + foil.text + text[unit.end :], foil))
+            wrong = text[: unit.start] + foil.text + text[unit.end :]
+            changed.append((fit_articles(wrong), foil))
     return tuple(changed)
 
 
-def _fit_article(before: str, word: str) -> str:
-    """ "a" or "an", as what follows it now has it: it would tell a foil by its grammar."""
-    match = re.search(r"\b([aA])n?(\s+)$", before)
-    if match is None:
-        return before
-    return before[: match.start()] + match[1] + ("n" if word[:1] in "aeiou" else "") + match[2]
+def fit_articles(text: str) -> str:
+    """Each "a" and "an" as the word behind it has it: a foil would be told by its grammar.
+
+    Example:
+        >>> fit_articles("a orange star and an ring")
+        'an orange star and a ring'
+    """
+    return _ARTICLE.sub(lambda m: m[1] + ("n" if m[3] in "aeiouAEIOU" else "") + m[2], text)
 
 
 def _change(unit: Unit) -> Iterator[tuple[str, FoilChange]]:

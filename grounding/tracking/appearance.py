@@ -1,10 +1,15 @@
-"""How alike two crops look, by their colours: an encoder that needs no weights."""
+"""How alike two crops look: by their colours, which needs no weights, or by a frame encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from mmreason.video.encoders import FrameEncoder
 
 LEVELS = 4
 """Of each of red, green and blue."""
@@ -35,3 +40,21 @@ class ColourEncoder:
             # Roots of shares have length 1, and their product is the Bhattacharyya coefficient.
             row[:] = np.sqrt(counts / counts.sum())
         return rows
+
+
+@dataclass(frozen=True, slots=True)
+class LooksEncoder:
+    """Meets `Encoder` by a model of whole pictures: it tells apart what has another texture or
+    shape, where colours are the same.
+
+    Example:
+        >>> from mmreason.video.encoders import load_encoder  # doctest: +SKIP
+        >>> KalmanTracker(encoder=LooksEncoder(load_encoder())).name  # doctest: +SKIP
+        'kalman with looks'
+    """
+
+    frames: FrameEncoder
+
+    def encode(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """See `Encoder.encode`; (n, `frames.dim`). Raises VideoError for crops without pixels."""
+        return self.frames.encode_crops(crops)

@@ -21,9 +21,11 @@ import transformers
 
 from mmreason.bench.preprocess_report import OURS, PreprocessRow
 from mmreason.bench.rounds import measure_rounds, summarise_rounds
+from mmreason.models.hf_settings import limit_threads
 from mmreason.video.encoders.preprocess import FrameRecipe, preprocess_frames, recipe_of
 
 THEIRS = "transformers"
+THREADS = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ PROCESSORS: dict[str, dict[str, Any]] = {
 
 
 def measure_processors(scale: PreprocessScale) -> Iterator[PreprocessRow]:
-    """One row a processor."""
+    """One row for each processor and number of threads."""
     pixels = make_pixels(scale.shape)
     for name in list(PROCESSORS)[: scale.processors]:
         processor = make_processor(name)
@@ -67,17 +69,24 @@ def measure_processors(scale: PreprocessScale) -> Iterator[PreprocessRow]:
         }
         prepared = preprocess_frames(pixels, recipe)
         expected = run_theirs(processor, pixels).reshape(prepared.values.shape)
-        times = summarise_rounds(measure_rounds(calls, scale.rounds), THEIRS)
-        yield PreprocessRow(
-            processor=name,
-            shape=scale.shape,
-            size_px=prepared.size_px,
-            greatest_difference=float((prepared.values - expected).abs().max()),
-            theirs=times[THEIRS],
-            ours=times[OURS],
-            theirs_peak_mb=measure_peak_mb(name, THEIRS, scale.shape),
-            ours_peak_mb=measure_peak_mb(name, OURS, scale.shape),
-        )
+        difference = float((prepared.values - expected).abs().max())
+        size_px = prepared.size_px
+        del prepared, expected
+        peaks_mb = {method: measure_peak_mb(name, method, scale.shape) for method in calls}
+        for threads in THREADS:
+            with limit_threads(threads):
+                times = summarise_rounds(measure_rounds(calls, scale.rounds), THEIRS)
+            yield PreprocessRow(
+                processor=name,
+                threads=threads,
+                shape=scale.shape,
+                size_px=size_px,
+                greatest_difference=difference,
+                theirs=times[THEIRS],
+                ours=times[OURS],
+                theirs_peak_mb=peaks_mb[THEIRS],
+                ours_peak_mb=peaks_mb[OURS],
+            )
 
 
 def make_pixels(shape: tuple[int, int, int]) -> np.ndarray:

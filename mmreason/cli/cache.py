@@ -76,6 +76,8 @@ class VideoUsageOutput:
     """By channel."""
     senses: tuple[SenseRun, ...]
     embedders: tuple[str, ...]
+    frames: dict[str, int]
+    """Frames that are embedded, by encoder and input size."""
     corrections: int
     """Records that were corrected by hand."""
     replies: int
@@ -151,6 +153,7 @@ def show_video(
         records=usage.records,
         senses=usage.runs,
         embedders=usage.embedders,
+        frames=usage.frames,
         corrections=usage.corrections,
         replies=usage.replies,
         size_bytes=usage.size_bytes,
@@ -281,6 +284,8 @@ def _print_video(shown: VideoUsageOutput) -> None:
         print_line(f"by hand: {shown.corrections:,} corrected")
     if shown.embedders:
         print_line(f"vectors: {', '.join(shown.embedders)}")
+    for encoder, count in shown.frames.items():
+        print_line(f"frames:  {count:,} by {encoder}")
     print_line(f"replies: {shown.replies:,}")
     for path in shown.seen_at:
         print_line(f"seen at: {path}{'' if Path(path).exists() else ' (gone)'}")

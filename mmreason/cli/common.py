@@ -79,6 +79,14 @@ EmbedderName = Annotated[
         help="Search by meaning too: Hugging Face name or folder of a sentence embedder.",
     ),
 ]
+FrameEncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        help="What frames are compared by: a name of timm or Hugging Face, or a folder; default: "
+        "efficientnet-lite0.",
+    ),
+]
 FullHash = Annotated[
     bool,
     typer.Option(

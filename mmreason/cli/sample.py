@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmreason.cli.common import Json, print_json, print_line, show_progress
+from mmreason.cli.common import (
+    FrameEncoderName,
+    Json,
+    StorePath,
+    print_json,
+    print_line,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     from mmreason.video import FrameBatch, SamplePlan, Span, Video
+    from mmreason.video.encoders import FrameEncoder
 
 MOST_COLUMNS = 8
 CELL_WIDTH_PX = 240
@@ -21,6 +29,8 @@ FRAMES = 32
 """Most frames where --n does not say."""
 FPS = 2.0
 """Frames a second of the plan fps where --fps does not say."""
+CONTENT_PLANS = ("diverse", "relevant")
+"""Those that look at what frames show."""
 MOST_AT_A_RATE = 768
 """Most frames of the plan fps where --n does not say."""
 
@@ -52,6 +62,21 @@ class FrameRequest:
     start_s: float | None = None
     end_s: float | None = None
     """The part of the video to choose from; None for its start or end."""
+    query: str = ""
+    """What the frames are to show, for the plan relevant."""
+    veto: bool = False
+    """Whether a wrong detail that fits a frame better than that of the query lowers it."""
+    distinct: bool = False
+    """Whether frames that look like the one before them are dropped."""
+    store: Path | None = None
+    """Where embeddings are kept; None for the store of this user."""
+    encoder: FrameEncoder | None = None
+    """What frames are compared by, where they are."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether frames are compared, so that an encoder is needed."""
+        return self.plan in CONTENT_PLANS or self.distinct
 
     @property
     def limit(self) -> int:
@@ -105,11 +130,36 @@ def _shots(video: Video, span: Span, request: FrameRequest, say: Say) -> SampleP
     return plan.shots(span, [transition.time_s for transition in transitions], request.limit)
 
 
+def _diverse(video: Video, span: Span, request: FrameRequest, say: Say) -> SamplePlan:
+    from mmreason.cli.sample_content import plan_diverse
+
+    assert request.encoder is not None
+    return plan_diverse(video, span, request.limit, request.encoder, request.store, say)
+
+
+def _relevant(video: Video, span: Span, request: FrameRequest, say: Say) -> SamplePlan:
+    from mmreason.cli.sample_content import plan_relevant
+
+    assert request.encoder is not None
+    return plan_relevant(
+        video,
+        span,
+        request.limit,
+        request.query,
+        request.encoder,
+        request.store,
+        say,
+        veto=request.veto,
+    )
+
+
 PLANS: dict[str, Callable[[Video, Span, FrameRequest, Say], SamplePlan]] = {
     "uniform": _uniform,
     "fps": _fps,
     "keyframes": _keyframes,
     "shots": _shots,
+    "diverse": _diverse,
+    "relevant": _relevant,
 }
 """What --plan chooses from: a plan of the wanted frames in a span of a video."""
 
@@ -138,6 +188,19 @@ def sample_frames(
         float | None,
         typer.Option(help=f"Frames for each second, for the plan fps; default: {FPS:g}."),
     ] = None,
+    query: Annotated[
+        str | None, typer.Option(help="What the frames are to show, for the plan relevant.")
+    ] = None,
+    veto: Annotated[
+        bool,
+        typer.Option(
+            "--veto", help="Lower frames that a wrong detail fits better than that of --query."
+        ),
+    ] = False,
+    distinct: Annotated[
+        bool, typer.Option("--distinct", help="Drop frames that look like the one before them.")
+    ] = False,
+    encoder: FrameEncoderName = None,
     start: Annotated[float | None, typer.Option(help="First second; default: the start.")] = None,
     end: Annotated[float | None, typer.Option(help="Last second; default: the end.")] = None,
     sheet: Annotated[
@@ -147,18 +210,28 @@ def sample_frames(
     dump: Annotated[
         Path | None, typer.Option(help="Write the frames as pictures to this folder.")
     ] = None,
+    store: StorePath = None,
     as_json: Json = False,
 ) -> None:
     """Choose frames of videos and show when they are, why, and what is on them.
 
     uniform: the middles of equal parts. fps: so many a second. keyframes: the key frames of the
-    file. shots: the middle of each shot, longer shots more often.
+    file. shots: the middle of each shot, longer shots more often. diverse: frames that show
+    different things. relevant: frames that fit --query, by an encoder that reads text.
     """
     from mmreason.cli import inputs
     from mmreason.types import UsageError
 
     request = FrameRequest(
-        plan=plan or ("uniform" if fps is None else "fps"), n=n, fps=fps, start_s=start, end_s=end
+        plan=plan or ("uniform" if fps is None else "fps"),
+        n=n,
+        fps=fps,
+        start_s=start,
+        end_s=end,
+        query=(query or "").strip(),
+        veto=veto,
+        distinct=distinct,
+        store=store,
     )
     if request.plan not in PLANS:
         raise UsageError(f"unknown plan {plan!r}; choose one of {', '.join(PLANS)}")
@@ -169,7 +242,13 @@ def sample_frames(
     # Refused now where --n says so; a plan that decides by itself is refused once it is made.
     if sheet is not None and n is not None and n > MOST_ON_A_SHEET:
         raise UsageError(f"a sheet holds {MOST_ON_A_SHEET} frames at most, --n asks for {n}")
+    _check_looks(request, encoder)
     paths = inputs.expand_paths(files)
+    if request.looks:
+        from mmreason.cli.sample_content import load_plan_encoder
+
+        loaded = load_plan_encoder(encoder, reads_text=request.plan == "relevant")
+        request = replace(request, encoder=loaded)
     if not paths.many:
         with show_progress("sampling") as say:
             taken = _sample(paths.files[0], request, sheet, dump, say)
@@ -193,6 +272,20 @@ def sample_frames(
         for taken in work.results:
             _print_summary(taken)
     inputs.finish_work(work)
+
+
+def _check_looks(request: FrameRequest, encoder: str | None) -> None:
+    """UsageError for options that do not go together."""
+    from mmreason.types import UsageError
+
+    if request.plan == "relevant" and not request.query:
+        raise UsageError('--plan relevant needs --query "what the frames are to show"')
+    if request.query and request.plan != "relevant":
+        raise UsageError(f"--query goes with --plan relevant, not with --plan {request.plan}")
+    if request.veto and request.plan != "relevant":
+        raise UsageError(f"--veto goes with --plan relevant, not with --plan {request.plan}")
+    if encoder is not None and not request.looks:
+        raise UsageError("--encoder goes with --plan diverse, --plan relevant or --distinct")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +346,13 @@ def _sample(
     with Video.open(path) as video:
         span = checked_part(request.start_s, request.end_s, video.info)
         # Inside the block: the video is closed below, and the notes need its rate.
-        chosen, fps_hz = PLANS[request.plan](video, span, request, say), video.info.mean_fps_hz
+        planned, fps_hz = PLANS[request.plan](video, span, request, say), video.info.mean_fps_hz
+        chosen = planned
+        if request.distinct:
+            from mmreason.cli.sample_content import drop_look_alikes
+
+            assert request.encoder is not None
+            chosen = drop_look_alikes(planned, video, request.encoder, request.store, say)
         shown_frames: tuple[ShownFrame, ...] = ()
         pictures: tuple[Path, ...] = ()
         if sheet is not None:
@@ -266,8 +365,15 @@ def _sample(
         shown=shown_frames,
         sheet=sheet,
         pictures=pictures,
-        notes=_notes(request, chosen, fps_hz),
+        notes=(*_notes(request, planned, fps_hz), *_note_dropped(planned, chosen)),
     )
+
+
+def _note_dropped(planned: SamplePlan, chosen: SamplePlan) -> tuple[str, ...]:
+    from mmreason.report.text import format_count
+
+    dropped = len(planned) - len(chosen)
+    return (f"dropped as look-alikes: {format_count(dropped, 'frame')}",) if dropped else ()
 
 
 def _notes(request: FrameRequest, chosen: SamplePlan, video_fps_hz: float) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import typer
 from mmreason.cli.common import (
     NO_ANSWER,
     EmbedderName,
+    FrameEncoderName,
     FullHash,
     Json,
     StorePath,
@@ -103,9 +104,14 @@ def search_videos(
         list[str],
         typer.Argument(
             metavar="PATHS... QUERY",
-            help="Videos, folders or patterns, and last the words or a question, in any language.",
+            help="Videos, folders or patterns, and last the words or a question, in any language; "
+            "with --like no words.",
         ),
     ],
+    like: Annotated[
+        Path | None, typer.Option(help="Find frames that look like this picture instead of words.")
+    ] = None,
+    encoder: FrameEncoderName = None,
     channel: Annotated[
         list[str] | None,
         typer.Option(help="Only speech, screen, labels, visual, event or entity; may be repeated."),
@@ -136,16 +142,23 @@ def search_videos(
 ) -> None:
     """Find what was said, written or seen in videos: subtitles, their index, captions."""
     from mmreason.cli.inputs import expand_paths
+    from mmreason.cli.search_like import search_like
     from mmreason.library.library import Library
     from mmreason.memory.store import Store
     from mmreason.video.files import check_writable
 
-    if len(arguments) < 2:
+    if encoder is not None and like is None:
+        raise UsageError("--encoder compares pictures: it goes with --like picture.png")
+    if like is None and len(arguments) < 2:
         raise UsageError(
             "search takes files or folders and then what to look for: "
             'mmreason search talks/ "the budget"'
         )
-    *patterns, text = arguments
+    if like is not None and (channel or model is not None or embedder is not None):
+        raise UsageError(
+            "--channel, --model and --embedder are of words: they do not go with --like"
+        )
+    *patterns, text = arguments if like is None else (*arguments, "")
     if open_hit is not None and open_hit < 1:
         raise UsageError(f"--open takes the number of a hit from 1 on, got {open_hit}")
     if html is not None:
@@ -161,6 +174,18 @@ def search_videos(
             full_hash=full_hash,
         )
         _check_part(part, library)
+        if like is not None:
+            search_like(
+                library,
+                like,
+                encoder,
+                limit=limit,
+                part=part,
+                html=html,
+                open_hit=open_hit,
+                as_json=as_json,
+            )
+            return
         result = _search(library, text, channel or (), limit, part)
         if html is not None:
             _write_page(result, html)
@@ -175,7 +200,7 @@ def search_videos(
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class SearchPart:
     """What of a library is searched."""
 
     start_s: float | None = None
@@ -196,7 +221,7 @@ class _Part:
         return Span(start_s, end_s)
 
 
-def _check_part(part: _Part, library: Library) -> None:
+def _check_part(part: SearchPart, library: Library) -> None:
     """UsageError where every video ends before the part begins."""
     ends_s = [video.span.end_s for video in library.videos]
     if part.start_s is not None and ends_s and part.start_s >= max(ends_s):
@@ -208,12 +233,12 @@ def _check_part(part: _Part, library: Library) -> None:
 
 def _read_part(
     start: float | None, end: float | None, since: str | None, until: str | None
-) -> _Part:
+) -> SearchPart:
     from mmreason.library.times import read_time_or_date
 
     first = None if since is None else read_time_or_date(since, "--since")
     last = None if until is None else read_time_or_date(until, "--until")
-    part = _Part(
+    part = SearchPart(
         first if isinstance(first, float) else start,
         last if isinstance(last, float) else end,
         first if isinstance(first, datetime) else None,
@@ -238,7 +263,7 @@ def _load_embedder(name: str | None) -> Embedder | Literal["auto"]:
 
 
 def _search(
-    library: Library, text: str, channels: tuple[str, ...] | list[str], limit: int, part: _Part
+    library: Library, text: str, channels: tuple[str, ...] | list[str], limit: int, part: SearchPart
 ) -> LibraryResult:
     with show_progress("reading what is known") as say:
         result = library.search(

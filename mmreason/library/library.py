@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -31,10 +31,16 @@ from mmreason.video.files import list_videos
 from mmreason.video.types import Span, VideoError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+    from mmreason.library.picture_search import EmbedsPictures, PictureResult
     from mmreason.library.scenes import SceneList
     from mmreason.senses import Senses, SenseStep
 
 DEFAULT_EMBEDDER = "minilm-l6"
+DEFAULT_ENCODER = "efficientnet-lite0"
+"""Compares pictures with frames; needs no hub."""
 ROWS_PER_HIT = 12
 """Records that are looked at for each hit, most of which lie beside a better one."""
 LONGEST_TIME_S = 1e9
@@ -178,6 +184,47 @@ class Library:
                 covered_s=self._index.sum_covered_s(searched),
                 duration_s=sum(self.videos[i].span.duration_s for i in searched),
             )
+
+    def search_frames(
+        self,
+        like: str | Path | np.ndarray | Image,
+        *,
+        encoder: EmbedsPictures | str = DEFAULT_ENCODER,
+        limit: int = 8,
+        span: Span | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> PictureResult:
+        """The stretches of all videos that look like a picture (a file, an array, or a Pillow
+        image), most alike first; none where nothing is near enough.
+
+        `encoder` compares: one that is loaded, or its name. Frames that were not embedded before
+        are, a batch at a time, and stay in the store; `on_progress` is told the name of a video,
+        and how many of how many frames are done. `span`, `since` and `until` as in `search`.
+        UsageError for what is no picture or no search, VideoError for an encoder that cannot be
+        loaded.
+        """
+        from mmreason.library.picture_search import search_picture
+        from mmreason.models.frame_encoders import load_frame_encoder
+        from mmreason.tools.ground import frame_of_image
+
+        if not 1 <= limit <= MOST_HITS:
+            raise UsageError(f"a search gives 1 to {MOST_HITS} hits, got limit {limit}")
+        pixels = frame_of_image(like).pixels  # before anything is loaded
+        chosen = self._select_by_date(since, until)
+        result = search_picture(
+            pixels,
+            [v for i, v in enumerate(self.videos) if chosen is None or i in chosen],
+            load_frame_encoder(encoder) if isinstance(encoder, str) else encoder,
+            self._store,
+            picture=str(like) if isinstance(like, str | Path) else "",
+            limit=limit,
+            span=span,
+            full_hash=self._full_hash,
+            on_progress=on_progress,
+        )
+        return replace(result, unreadable=(*self.unreadable, *result.unreadable))
 
     def index(
         self,

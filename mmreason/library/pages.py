@@ -26,6 +26,7 @@ from mmreason.video.types import Span, format_time
 from mmreason.viz.pages import PageScript, load_templates, render_document, render_fragment
 
 if TYPE_CHECKING:
+    from mmreason.library.picture_search import PictureResult
     from mmreason.library.scenes import SceneList
 
 _STYLES = ("library_style.html",)
@@ -62,6 +63,28 @@ def search_fragment(result: LibraryResult) -> str:
         load_templates("mmreason", "library"),
         "hits.html",
         {"top": "h2", **_search_values(result, Path())},
+        styles=_STYLES,
+    )
+
+
+def picture_page(result: PictureResult, page: Path) -> str:
+    """A document with the hits of a search by picture."""
+    return render_document(
+        load_templates("mmreason", "library"),
+        "hits.html",
+        {"top": "h1", **_picture_values(result, page.parent)},
+        title=f"Like {result.picture}",
+        width_rem=54,
+        styles=_STYLES,
+    )
+
+
+def picture_fragment(result: PictureResult) -> str:
+    """The same as a `<div>`, for a notebook."""
+    return render_fragment(
+        load_templates("mmreason", "library"),
+        "hits.html",
+        {"top": "h2", **_picture_values(result, Path(), has_commands=False)},
         styles=_STYLES,
     )
 
@@ -251,6 +274,34 @@ def _hit_values(hit: LibraryHit, folder: Path) -> dict[str, str]:
         "detail": ", ".join(filter(None, details)),
         "href": _at_time(link_file(hit.path, folder), hit.span),
         "command": format_mpv_command(hit.path, hit.span.start_s),
+    }
+
+
+def _picture_values(
+    result: PictureResult, folder: Path, *, has_commands: bool = True
+) -> dict[str, object]:
+    counts = (format_count(len(result.hits), "hit"), format_count(result.videos, "video"))
+    name = Path(result.picture).name if result.picture else "a picture"
+    return {
+        "counts": " in ".join(counts),
+        "text": f"like {show_line(name)}",
+        "notes": [result.note] if result.note else [],
+        "hits": [
+            {
+                "picture": to_data_url(hit.thumbnail),
+                "time": format_time(hit.time_s),
+                "span": _dash(hit.span),
+                "kind": "label",
+                "channel": "frame",
+                "name": hit.path.name,
+                "quote": f"most alike at {format_time(hit.time_s)}",
+                "detail": f"{result.encoder}, cosine {hit.cosine:.2f}",
+                "href": _at_time(link_file(hit.path, folder), hit.span),
+                # A notebook is passed on: it names no folder of this machine.
+                "command": format_mpv_command(hit.path, hit.time_s) if has_commands else "",
+            }
+            for hit in result.hits
+        ],
     }
 
 

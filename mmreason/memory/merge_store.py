@@ -17,6 +17,7 @@ from mmreason.memory.corrections import (
     select_corrections,
     without_corrected,
 )
+from mmreason.memory.frame_vectors import FrameRow, insert_frame_rows, select_frame_rows
 from mmreason.memory.record_tables import (
     delete_record,
     insert_records,
@@ -60,12 +61,13 @@ class _VideoRows:
     corrections: tuple[Correction, ...]
     vectors: dict[str, dict] = field(default_factory=dict)
     """By embedder and id of the record."""
+    frames: tuple[FrameRow, ...] = ()
 
 
 def merge_store(target: Store, source: Store) -> MergedStore:
-    """Take over what `target` lacks: records, embeddings, what senses have done, corrections, names
-    of files, replies of models. UsageError where the target would grow beyond its size, and forget
-    again what it takes."""
+    """Take over what `target` lacks: records, embeddings (of frames too), what senses have done,
+    corrections, names of files, replies of models. UsageError where the target would grow beyond
+    its size, and forget again what it takes."""
     total_bytes = target.usage().size_bytes + source.usage().size_bytes
     if total_bytes > target.max_bytes:
         raise UsageError(
@@ -103,6 +105,7 @@ def _read_video(connection: sqlite3.Connection, video: str) -> _VideoRows:
         stretches=select_stretches(connection, video),
         corrections=select_corrections(connection, video),
         vectors=vectors,
+        frames=select_frame_rows(connection, video),
     )
 
 
@@ -132,6 +135,7 @@ def _write_video(connection: sqlite3.Connection, video: str, rows: _VideoRows) -
         missing = {i: vector for i, vector in vectors.items() if i not in known}
         if missing:
             insert_vectors(connection, video, embedder, missing)
+    insert_frame_rows(connection, video, rows.frames)
     for stretch in rows.stretches:
         insert_stretch(connection, video, stretch)
     return new

@@ -40,7 +40,7 @@ RECORD_SCHEMA = (
     "CREATE TABLE vectors (video TEXT NOT NULL, embedder TEXT NOT NULL, id TEXT NOT NULL, "
     "vector BLOB NOT NULL, PRIMARY KEY (video, embedder, id)) WITHOUT ROWID",
 )
-MEMORY_TABLES = ("vectors", "records", "memories", "stretches", "corrections")
+MEMORY_TABLES = ("vectors", "frame_vectors", "records", "memories", "stretches", "corrections")
 """All that is kept of a video by its content hash."""
 RECORD_COLUMNS = (
     "ALTER TABLE records ADD COLUMN confidence REAL",

@@ -273,14 +273,18 @@ class Store:
             return list_embedders(self._connection, video)
 
     @contextmanager
-    def transaction(self, *, writes: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(
+        self, *, writes: bool = True, written_bytes: int = 0
+    ) -> Iterator[sqlite3.Connection]:
         """The tables in one state; what is written is written whole or not at all, by one thread
-        and one process at a time. UsageError where the file turns out to be damaged or cannot be
-        written."""
+        and one process at a time; who says how many bytes were written has what is beyond the size
+        forgotten. UsageError where the file is damaged or cannot be written."""
         with self._lock, self._translated(), self._connection:
             # Takes the right to write at once: what is read before writing stays true.
             self._connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             yield self._connection
+            if written_bytes:
+                self._evict_if_due(written_bytes)
 
     def add_stretch(
         self, video: str, stretch: Stretch, records: Sequence[MemoryRecord], *, name: str = ""

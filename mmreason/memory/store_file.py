@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from mmreason.memory.corrections import CORRECTION_SCHEMA
+from mmreason.memory.frame_vectors import FRAME_SCHEMA
 from mmreason.memory.record_tables import RECORD_COLUMNS, RECORD_SCHEMA
 from mmreason.memory.sense_ledger import LEDGER_SCHEMA
 from mmreason.memory.video_files import FILE_SCHEMA
@@ -26,7 +27,7 @@ MOST_VALUE_BYTES = 1_000_000
 
 _REST_OF_ROW_BYTES = 65_536
 
-_VERSION = 3
+_VERSION = 4
 _VERSION_1 = (
     "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
     f"ALTER TABLE replies ADD COLUMN video TEXT NOT NULL DEFAULT '{UNKNOWN}'",
@@ -38,7 +39,7 @@ _VERSION_1 = (
 )
 """From nothing, or from a file of before there were versions."""
 _VERSION_3 = (*RECORD_COLUMNS, *LEDGER_SCHEMA, *CORRECTION_SCHEMA, *FILE_SCHEMA)
-_UPGRADES = (_VERSION_1, RECORD_SCHEMA, _VERSION_3)
+_UPGRADES = (_VERSION_1, RECORD_SCHEMA, _VERSION_3, FRAME_SCHEMA)
 """What brings a file from each version to the next, beginning with none."""
 _OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT 50"
 """More than a store has, and few enough of what anybody may have put there."""

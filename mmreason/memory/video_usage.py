@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mmreason.memory.corrections import select_corrections
+from mmreason.memory.frame_vectors import list_frame_encoders
 from mmreason.memory.record_tables import delete_memory, list_embedders
 from mmreason.memory.sense_ledger import SenseRun, select_stretches, sum_runs
 from mmreason.memory.store import Store
@@ -29,6 +30,8 @@ class VideoUsage:
     runs: tuple[SenseRun, ...]
     """What senses have done."""
     embedders: tuple[str, ...]
+    frames: dict[str, int]
+    """Frames that are embedded, by encoder and input size."""
     corrections: int
     """Records that were corrected by hand."""
     replies: int
@@ -49,6 +52,7 @@ def read_video_usage(store: Store, video: str) -> VideoUsage:
             records={str(channel): count for channel, count in counts},
             runs=sum_runs(select_stretches(connection, video)),
             embedders=list_embedders(connection, video),
+            frames=list_frame_encoders(connection, video),
             corrections=len(select_corrections(connection, video)),
             replies=replies,
             size_bytes=memory_bytes + reply_bytes,

@@ -20,7 +20,10 @@ _OF_SERVERS = ("served_by", "extra_body", "media_io_kwargs", "image_format", "im
 def check_hf_options(options: ModelOptions, name: str, *, is_text_only: bool) -> None:
     """UsageError for options that only servers take, or only models with eyes."""
     if is_text_only:
-        options.refuse(_OF_EYES, f"of models that see, but {name!r} reads text only")
+        # No cache at all is what a text model has: runs ask for that of every model.
+        no_cache = options.vision_cache_mb == 0
+        of_eyes = [field for field in _OF_EYES if not (no_cache and field == "vision_cache_mb")]
+        options.refuse(of_eyes, f"of models that see, but {name!r} reads text only")
     options.refuse(
         _OF_SERVERS, f"of models behind a URL, but {name!r} runs in this process; leave them out"
     )

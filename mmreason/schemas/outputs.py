@@ -20,6 +20,7 @@ from mmreason.cli.index_senses import VideoEstimate
 from mmreason.cli.inputs import FileFailure
 from mmreason.cli.scenes import ScenesOutput
 from mmreason.cli.search import SearchOutput
+from mmreason.cli.search_like import SearchLikeOutput
 from mmreason.cli.timeline import TimelineOutput
 from mmreason.cli.transcribe import TranscribedFile
 from mmreason.cli.weights import WeightsOutput
@@ -223,6 +224,7 @@ OUTPUTS = (
     Output("caption", "mmreason caption VIDEO --json", CaptionOutput),
     Output("index", "mmreason index FILES --json", IndexOutput),
     Output("search", "mmreason search PATHS WORDS --json", SearchOutput),
+    Output("search_like", "mmreason search PATHS --like PICTURE --json", SearchLikeOutput),
     Output("timeline", "mmreason timeline VIDEO --json", TimelineOutput),
     Output("scenes", "mmreason scenes VIDEO --json", ScenesOutput),
     Output("index_estimate", "mmreason index FILES --dry-run --json", IndexEstimateOutput),

@@ -12,11 +12,22 @@ from PIL import Image
 from mmreason.cli import inputs, main
 from mmreason.cli.sample import PLANS, FrameRequest
 from mmreason.types import UsageError
-from mmreason.video import Video
+from mmreason.video import Video, encoders
 from mmreason.video.world import generate
+from tests.fakes.frame_encoders import ShadeEncoder
+from tests.fakes.library_videos import make_video
 from tests.video import clips
 
 Capture = pytest.CaptureFixture[str]
+_CONTENT_OPTIONS = {"relevant": ["--query", "bright", "--encoder", "shades"]}
+
+
+@pytest.fixture
+def shades(monkeypatch: pytest.MonkeyPatch) -> ShadeEncoder:
+    """What every name of an encoder loads."""
+    encoder = ShadeEncoder(reads_text=True)
+    monkeypatch.setitem(vars(encoders), "load_encoder", lambda *_: encoder)
+    return encoder
 
 
 @pytest.fixture
@@ -126,8 +137,11 @@ def test_the_plan_fps_keeps_its_rate_and_says_where_it_cannot(clip: Path, capsys
 
 
 @pytest.mark.parametrize("plan", sorted(PLANS))
-def test_frames_are_taken_between_start_and_end(plan: str, clip: Path, capsys: Capture) -> None:
-    argv = ["sample", str(clip), "--plan", plan, "--n", "3", "--json"]
+def test_frames_are_taken_between_start_and_end(
+    plan: str, clip: Path, store_path: Path, shades: ShadeEncoder, capsys: Capture
+) -> None:
+    argv = ["sample", str(clip), "--plan", plan, "--n", "3", "--json", "--store", str(store_path)]
+    argv += _CONTENT_OPTIONS.get(plan, [])
     start = ["--start", "0" if plan == "keyframes" else "2"]  # it has one key frame, at 0
     assert main([*argv, *start, "--end", "3"]) == 0
     said = json.loads(capsys.readouterr().out)
@@ -286,11 +300,79 @@ def test_a_bar_is_drawn_on_a_terminal_only(
 
 
 @pytest.mark.parametrize("plan", sorted(PLANS))
-def test_every_plan_can_be_sampled(plan: str, clip: Path, capsys: Capture) -> None:
-    assert main(["sample", str(clip), "--plan", plan, "--n", "4", "--json"]) == 0
+def test_every_plan_can_be_sampled(
+    plan: str, clip: Path, store_path: Path, shades: ShadeEncoder, capsys: Capture
+) -> None:
+    argv = ["sample", str(clip), "--plan", plan, "--n", "4", "--json", "--store", str(store_path)]
+    assert main([*argv, *_CONTENT_OPTIONS.get(plan, ())]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["plan"] == plan
+    assert said["plan"].split()[0] == plan
     assert 1 <= len(said["frames"]) <= 4
     if plan == "shots":
         assert [frame["time_s"] for frame in said["frames"]] == pytest.approx([0.5, 1.5, 2.5, 3.5])
         assert said["settings"]["shots"] == 2
+
+
+def test_relevant_frames_are_those_that_fit_the_query(
+    shades: ShadeEncoder, tmp_path: Path, store_path: Path, capsys: Capture
+) -> None:
+    film = make_video(tmp_path / "film.mp4", 20)  # grows brighter
+    argv = ["sample", str(film), "--plan", "relevant", "--encoder", "e", "--n", "2"]
+    argv += ["--store", str(store_path), "--json", "--query"]
+    assert main([*argv, "bright"]) == 0
+    bright = json.loads(capsys.readouterr().out)["frames"]
+    embedded = shades.frames
+    assert main([*argv, "dark"]) == 0
+    dark = json.loads(capsys.readouterr().out)["frames"]
+    assert shades.frames == embedded, "embeddings are read from the store"
+    assert dark[0]["time_s"] < 0.5 and bright[-1]["time_s"] > 3.5
+
+
+def test_diverse_frames_differ(
+    shades: ShadeEncoder, tmp_path: Path, store_path: Path, capsys: Capture
+) -> None:
+    film = make_video(tmp_path / "film.mp4", 20)
+    argv = ["sample", str(film), "--plan", "diverse", "--n", "3", "--store", str(store_path)]
+    assert main([*argv, "--json"]) == 0
+    times_s = [frame["time_s"] for frame in json.loads(capsys.readouterr().out)["frames"]]
+    assert times_s[0] < 0.5 and times_s[2] > 3.5, "the darkest and the brightest"
+
+
+def test_look_alikes_are_dropped_and_told(
+    shades: ShadeEncoder, tmp_path: Path, store_path: Path, capsys: Capture
+) -> None:
+    film = make_video(tmp_path / "film.mp4", 20)  # its shades differ by 30 degrees
+    argv = ["sample", str(film), "--n", "8", "--distinct", "--store", str(store_path)]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "stands for" in out and "note: dropped as look-alikes: " in out
+    assert main([*argv, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert 1 <= len(answer["frames"]) < 8
+    assert answer["settings"]["distinct"]["frames"] == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--plan", "relevant", "--encoder", "e"], "needs --query"),
+        (["--plan", "relevant", "--query", "a cat"], "name an encoder with a text tower, such as"),
+        (["--query", "a cat"], "--query goes with --plan relevant"),
+        (["--encoder", "e"], "--encoder goes with"),
+    ],
+)
+def test_options_of_frames_that_are_compared_go_together(
+    options: list[str], message: str, clip: Path, capsys: Capture
+) -> None:
+    assert main(["sample", str(clip), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_encoder_that_reads_no_text_is_refused_for_a_query(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setitem(vars(encoders), "load_encoder", lambda *_: ShadeEncoder())
+    argv = ["sample", str(clip), "--plan", "relevant", "--query", "a cat", "--encoder", "shades"]
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert "shades has no text tower" in error and "siglip2" in error

@@ -31,6 +31,7 @@ NEEDED = (
     "mmreason/models/nano_reinforced/config.json",
     "mmreason/models/nano_reinforced/model.safetensors",
     "mmreason/models/notes_reader/adapter.safetensors",
+    "mmreason/models/scripted_pair/pair.safetensors",
     "mmreason/evaluation/public/page.html",
     "mmreason/skill/SKILL.md",
     "mmreason/viz/document.html",

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoTokenizer, GenerationConfig, Qwen3Config, Qwen3ForCausalLM
 
 from mmreason import models
 from mmreason.models.base import FramesPart, GenerateRequest, Message, TextPart
@@ -85,3 +85,17 @@ def test_nano_counts_its_visual_tokens():
     reply = models.load("nano").generate(GenerateRequest([conversation], max_new_tokens=2))[0]
     assert reply.tokens_visual == 4 * (80 // 16) * (144 // 16)
     assert reply.tokens_visual < reply.tokens_in
+
+
+def test_runs_learn_on_a_model_without_eyes_though_it_has_no_cache_of_features(
+    tmp_path: Path,
+) -> None:
+    from mmreason.models.options import ModelOptions
+    from mmreason.training.learner.policy_model import PolicyModel
+
+    folder = save_model(tmp_path, PLAIN)
+    GenerationConfig(eos_token_id=0).save_pretrained(folder)
+    # Runs load every model with a cache of no size; a size is refused, as nothing would use it.
+    assert PolicyModel.load(folder).name == folder
+    with pytest.raises(UsageError, match="vision_cache_mb"):
+        models.load(folder, options=ModelOptions(vision_cache_mb=64))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from PIL import Image
+
 from mmreason.memory.records import MemoryRecord
 from mmreason.memory.store import Store
 from mmreason.memory.video_memory import VideoMemory
@@ -217,7 +219,17 @@ def _search(stage: Stage) -> list[list[object]]:
         ["search", stage.folder, "budget", "--html", stage.folder / f"{EVIL_NAME}hits.html"],
         ["search", stage.clip, "budget", "--since", EVIL],
         ["search", EVIL],
+        ["search", stage.clip, "--like", stage.write("look.png", EVIL)],
+        ["search", stage.clip, "--like", f"{EVIL}.png"],
+        ["search", stage.clip, "--like", _picture(stage), "--encoder", EVIL],
+        ["search", stage.clip, EVIL, "--encoder", EVIL],
     ]
+
+
+def _picture(stage: Stage) -> Path:
+    path = stage.folder / f"{EVIL_NAME}look.png"
+    Image.new("RGB", (8, 8)).save(path)
+    return path
 
 
 def _timeline(stage: Stage) -> list[list[object]]:
@@ -371,6 +383,9 @@ CASES: dict[str, Case] = {
         ["sample", stage.clip, "--n", 2, "--dump", stage.folder / f"{EVIL_NAME}pictures"],
         ["sample", stage.clip, stage.clip.parent, "--n", 2, "--sheet", stage.folder / EVIL_NAME],
         ["sample", stage.clip, "--plan", EVIL],
+        ["sample", stage.clip, "--plan", "relevant", "--query", EVIL],
+        ["sample", stage.clip, "--plan", "diverse", "--encoder", EVIL],
+        ["sample", stage.clip, "--distinct", "--encoder", f"{EVIL_NAME}/x"],
     ],
     "inspect": _inspect,
     "cache show": lambda stage: [*_cache_video("show")(stage), *_cache(stage)],

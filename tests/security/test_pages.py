@@ -18,6 +18,7 @@ import pytest
 
 from mmreason.grounding import Box, Grounding, GroundingStatus, Issue, Rival, Target, Tube
 from mmreason.grounding.drawing.page import save_tube_page
+from mmreason.library.picture_search import PictureHit, PictureResult
 from mmreason.library.results import LibraryHit, LibraryResult
 from mmreason.library.videos import UnreadableVideo
 from mmreason.tool_calls import AgentCall, Caption, Look, ModelTurn, Search
@@ -263,6 +264,14 @@ def _html_of_hits(folder: Path) -> str:
     return result._repr_html_()
 
 
+def _html_of_pictures(folder: Path) -> str:
+    hit = PictureHit(path=folder / f"{EVIL_NAME}.mp4", span=Span(0, 2), time_s=1.0, cosine=0.9)
+    result = PictureResult(
+        picture=f"{EVIL}.png", encoder=EVIL, floor=0.5, hits=(hit,), note=EVIL, videos=1
+    )
+    return result._repr_html_()
+
+
 def _grounding() -> Grounding:
     tube = Tube.from_boxes([0.0, 0.4], [Box(4, 4, 40, 40), None], id="a", label="a")
     target = Target(box=Box(4, 4, 40, 40), label="a", tube=tube, checks={EVIL: True})
@@ -304,6 +313,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "FrameBatch._repr_html_": lambda folder: FRAMES._repr_html_(),
     "SamplePlan._repr_html_": _plan_html,
     "LibraryResult._repr_html_": _html_of_hits,
+    "PictureResult._repr_html_": _html_of_pictures,
     "Grounding._repr_html_": lambda folder: _grounding()._repr_html_(),
     "Tube._repr_html_": lambda folder: poison(_grounding().targets[0].tube)._repr_html_(),
 }

@@ -360,6 +360,7 @@ def test_the_page_has_the_hashes_of_what_lies_in_wheels() -> None:
         models / "nano_grounding" / "model.safetensors",
         models / "nano_reinforced" / "model.safetensors",
         models / "notes_reader" / "adapter.safetensors",
+        models / "scripted_pair" / "pair.safetensors",
         ocr / "models" / "PP-OCRv6_det_small.onnx",
         ocr / "models" / "PP-OCRv6_rec_small.onnx",
         ears / "assets" / "silero_vad_v6.onnx",

@@ -22,8 +22,8 @@ def full_loss(
     has_foil: Tensor,
     temperature: float = TEMPERATURE,
 ) -> Tensor:
-    """The loss of NegCLIP: image to text over the captions and the foils of the whole batch, text to
-    image over the images; averaged.
+    """The loss of NegCLIP: image to text over the captions and the foils of the whole batch, text
+    to image over the images; averaged.
 
     `images`, `captions`, `foils` (B, D), `has_foil` bool (B,): foils that are none count for
     nothing. Raises ValueError for other shapes.

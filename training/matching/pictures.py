@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmreason.grounding.half_truths import extract_units, make_foils
+from mmreason.grounding.half_truths import extract_units, fit_articles, make_foils
 from mmreason.video.world import World, generate
 from mmreason.video.world.script import Actor, Scene
 from mmreason.video.world.truth import add_article, boxes_at
 
-SIDE_PX = 96
+WIDTH_PX, HEIGHT_PX = 144, 80
 PHOTOGRAPHS = ("grass", "gravel", "brick", "stars")
 SLOTS = 2
 """Pairs of a unit and its foil that one picture gives in one step."""
@@ -34,7 +34,7 @@ class Picture:
     """
 
     pixels: np.ndarray
-    """uint8 (SIDE_PX, SIDE_PX, 3)."""
+    """uint8 (80, 144, 3)."""
     caption: str
     caption_foil: str
     pairs: tuple[tuple[str, str], ...]
@@ -56,9 +56,9 @@ def draw_picture(seed: str, *, photographs: bool = False) -> Picture:
         # Things that look alike, and what only comes later, would make right texts wrong.
         if seen and len(seen) == len(scene.actors) and not scene.events:
             break
-    pixels = world.frame(time_s, (SIDE_PX, SIDE_PX))
+    pixels = world.frame(time_s, (WIDTH_PX, HEIGHT_PX))
     centres = {
-        name: ((x1 + x2) / 2 / world.width_px, (y1 + y2) / 2 / world.height_px)
+        name: ((x1 + x2) / 2, (y1 + y2) / 2)
         for name, (x1, y1, x2, y2) in boxes_at(world, time_s).items()
     }
     return _write_texts(pixels, seen, centres, draw)
@@ -92,7 +92,6 @@ def _write_texts(
         for foil in make_foils(unit, draw.randrange(2**31), most=3, beside=told)
         if foil.text not in relations and _is_wrong(foil.text, actors)
     ]
-    draw.shuffle(pairs)
     half_truths = []
     # 1. A right thing, and beside it one that is not there.
     for actor in actors:
@@ -108,12 +107,15 @@ def _write_texts(
             wrong = f"{right} {opposite[where]} {add_article(names[other.id])}"
             half_truths.append((right, wrong, "relation"))
     draw.shuffle(half_truths)
+    # A right thing joined with a wrong one is a foil of the thing alone.
+    pairs += [(right, wrong) for right, wrong, _ in half_truths]
+    draw.shuffle(pairs)
     foil_of_caption = next((foil for unit, foil in _foiled(caption, pairs) if unit in caption), "")
     return Picture(
         pixels=pixels,
         caption=caption,
         caption_foil=foil_of_caption,
-        pairs=tuple(pairs[:8]),
+        pairs=tuple(pairs[:12]),
         half_truths=tuple(half_truths[:4]),
         things=frozenset(f"{a.size} {a.pattern} {a.colour} {a.shape}" for a in actors),
     )
@@ -121,7 +123,7 @@ def _write_texts(
 
 def _foiled(caption: str, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """(unit, the caption with its foil in its place)."""
-    return [(unit, caption.replace(unit, foil, 1)) for unit, foil in pairs]
+    return [(unit, fit_articles(caption.replace(unit, foil, 1))) for unit, foil in pairs]
 
 
 def _name(actor: Actor, draw: random.Random) -> str:

@@ -85,7 +85,7 @@ class NotesWorld:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fact:
+class Fact:
     """Lines that belong to one fact, with the questions that they answer."""
 
     lines: tuple[str, ...]
@@ -94,6 +94,8 @@ class _Fact:
     answer: str
     proof: tuple[int, ...]
     """Which of the lines prove the answer."""
+    about: str = ""
+    """Of an order: what is asked about. Of a tally: the other person of whom something is told."""
 
 
 def make_world(split: Split, seed: int, *, questions: int = 3) -> NotesWorld:
@@ -105,23 +107,9 @@ def make_world(split: Split, seed: int, *, questions: int = 3) -> NotesWorld:
         (True, 3)
     """
     rng = random.Random(stable_seed("notes", split, seed))
-    maker = _Maker(split, rng)
+    maker = FactMaker(split, rng)
     facts = maker.draw_facts()
-    # 1) The lines of all facts, mixed, those of one fact in their order.
-    placed = _mix(rng, [fact.lines for fact in facts])
-    fillers = [(-1, 0, text) for text in rng.sample(_running_text(split), rng.randint(0, 2))]
-    for filler in fillers:
-        placed.insert(rng.randint(0, len(placed)), filler)
-    # 2) Their times.
-    time_s = float(rng.randint(0, 90))
-    notes: list[Note] = []
-    number_of: dict[tuple[int, int], int] = {}
-    for fact_index, line_index, text in placed:
-        length_s = rng.randint(2, 9)
-        number_of[fact_index, line_index] = len(notes)
-        notes.append(Note(Span(time_s, time_s + length_s), text))
-        time_s += length_s + rng.randint(0, 40)
-    # 3) Questions.
+    notes, number_of = place_lines(split, rng, facts, most_fillers=2)
     asked: list[NoteQuestion] = []
     order = rng.sample(range(len(facts)), len(facts))
     for index in order:
@@ -136,10 +124,30 @@ def make_world(split: Split, seed: int, *, questions: int = 3) -> NotesWorld:
             text=fact.question, family=fact.family, answer=fact.answer, notes=proof
         )
         asked.append(question)
-    return NotesWorld(f"{split}-{seed}", tuple(notes), tuple(asked))
+    return NotesWorld(f"{split}-{seed}", notes, tuple(asked))
 
 
-class _Maker:
+def place_lines(
+    split: Split, rng: random.Random, facts: Sequence[Fact], *, most_fillers: int
+) -> tuple[tuple[Note, ...], dict[tuple[int, int], int]]:
+    """The lines of all facts as timed notes, mixed with at most so many that tell nothing, those of
+    one fact in their order; and the number (from 0) of the note of each (fact, line)."""
+    placed = mix_lines(rng, [fact.lines for fact in facts])
+    fillers = rng.sample(_running_text(split), rng.randint(0, most_fillers))
+    for filler in [(-1, 0, text) for text in fillers]:
+        placed.insert(rng.randint(0, len(placed)), filler)
+    time_s = float(rng.randint(0, 90))
+    notes: list[Note] = []
+    number_of: dict[tuple[int, int], int] = {}
+    for fact_index, line_index, text in placed:
+        length_s = rng.randint(2, 9)
+        number_of[fact_index, line_index] = len(notes)
+        notes.append(Note(Span(time_s, time_s + length_s), text))
+        time_s += length_s + rng.randint(0, 40)
+    return tuple(notes), number_of
+
+
+class FactMaker:
     """Draws facts of one world; no subject is used twice for one family."""
 
     def __init__(self, split: Split, rng: random.Random):
@@ -148,18 +156,50 @@ class _Maker:
         self._data = _facts()
         self._used: dict[str, set[str]] = {}
 
-    def draw_facts(self) -> list[_Fact]:
+    def draw_facts(self) -> list[Fact]:
         """Four to six facts, of which some are hard."""
         rng = self._rng
-        facts: list[_Fact] = []
+        facts: list[Fact] = []
         hard = [name for name in HARD if rng.random() < HARD_SHARE / 2]
         for name in rng.sample(hard, min(2, len(hard))):
-            facts.append(getattr(self, f"_{name}")())
+            facts.append(self.make_hard(name))
         easy = rng.sample(sorted(self._data["families"]), rng.randint(3, 5))
         facts += [self._easy(family) for family in easy]
         return facts
 
-    def ask_absent(self, facts: Sequence[_Fact]) -> NoteQuestion:
+    @property
+    def people(self) -> Sequence[str]:
+        """All names that notes of this split can hold."""
+        return self._pool("names")
+
+    def draw_lesson(self) -> list[Fact]:
+        """Three facts of different hard families and two easy ones; one order at most, since lines
+        of two would stand between each other."""
+        rng = self._rng
+        families = (rng.choice(("after", "before")), "tally", "join", "change", "pronoun")
+        easy = rng.sample(sorted(self._data["families"]), 2)
+        hard = [self.make_hard(name) for name in rng.sample(families, 3)]
+        return hard + [self._easy(family) for family in easy]
+
+    def make_hard(self, family: str) -> Fact:
+        """A fact of one of the families `HARD`."""
+        return getattr(self, f"_{family}")()
+
+    def turn_round(self, fact: Fact) -> Fact | None:
+        """A second question that the lines of a fact answer: the order backwards, or the tally of
+        the other person. None for other families."""
+        if fact.family not in ("after", "before", "tally"):
+            return None
+        family = {"after": "before", "before": "after", "tally": "tally"}[fact.family]
+        questions = self._wording(self._data["hard"][family]["questions"])
+        if family == "tally":
+            proof = tuple(i for i in range(len(fact.lines)) if i not in fact.proof)
+            question = _fill(questions, {"name": fact.about})
+            return Fact(fact.lines, family, question, str(len(proof)), proof)
+        question = _fill(questions, {"thing": fact.answer})
+        return Fact(fact.lines, family, question, fact.about, fact.proof)
+
+    def ask_absent(self, facts: Sequence[Fact]) -> NoteQuestion:
         """A question that nothing answers: often about a subject that the notes do name."""
         rng = self._rng
         told = {fact.family for fact in facts}
@@ -186,14 +226,14 @@ class _Maker:
             notes=(),
         )
 
-    def _easy(self, family: str) -> _Fact:
+    def _easy(self, family: str) -> Fact:
         spec = self._data["families"][family]
         values = {slot: self._value(kind, family) for slot, kind in spec["slots"].items()}
         line = _fill(self._wording(spec["notes"]), values)
         question = _fill(self._wording(spec["questions"]), values)
-        return _Fact((line,), family, question, values["value"], (0,))
+        return Fact((line,), family, question, values["value"], (0,))
 
-    def _join(self) -> _Fact:
+    def _join(self) -> Fact:
         spec = self._data["hard"]["join"]
         values = {
             "name": self._value("names", "join"),
@@ -202,9 +242,9 @@ class _Maker:
         }
         lines = tuple(_fill(line, values) for line in self._wording(spec["notes"]))
         question = _fill(self._wording(spec["questions"]), values)
-        return _Fact(lines, "join", question, values["place"], (0, 1))
+        return Fact(lines, "join", question, values["place"], (0, 1))
 
-    def _sequence(self, family: str) -> _Fact:
+    def _sequence(self, family: str) -> Fact:
         notes = self._data["hard"]["after"]["notes"]
         things = [self._value("things", "sequence") for _ in range(3)]
         lines = tuple(_fill(self._wording(notes), {"thing": thing}) for thing in things)
@@ -213,15 +253,15 @@ class _Maker:
         question = _fill(
             self._wording(self._data["hard"][family]["questions"]), {"thing": things[about]}
         )
-        return _Fact(lines, family, question, things[answer], (about, answer))
+        return Fact(lines, family, question, things[answer], (about, answer), things[about])
 
-    def _after(self) -> _Fact:
+    def _after(self) -> Fact:
         return self._sequence("after")
 
-    def _before(self) -> _Fact:
+    def _before(self) -> Fact:
         return self._sequence("before")
 
-    def _tally(self) -> _Fact:
+    def _tally(self) -> Fact:
         spec = self._data["hard"]["tally"]
         name, other = (self._value("names", "tally") for _ in range(2))
         count = self._rng.randint(1, 3)
@@ -236,17 +276,17 @@ class _Maker:
         )
         question = _fill(self._wording(spec["questions"]), {"name": name})
         proof = tuple(i for i, person in enumerate(people) if person == name)
-        return _Fact(lines, "tally", question, str(count), proof)
+        return Fact(lines, "tally", question, str(count), proof, other)
 
-    def _change(self) -> _Fact:
+    def _change(self) -> Fact:
         spec = self._data["hard"]["change"]
         old, value = self._rng.sample(self._pool("days"), 2)
         values = {"event": self._value("events", "day"), "old": old, "value": value}
         lines = tuple(_fill(line, values) for line in self._wording(spec["notes"]))
         question = _fill(self._wording(spec["questions"]), values)
-        return _Fact(lines, "change", question, value, (1,))
+        return Fact(lines, "change", question, value, (1,))
 
-    def _pronoun(self) -> _Fact:
+    def _pronoun(self) -> Fact:
         spec = self._data["hard"]["pronoun"]
         values = {
             "name": self._value("names", "pronoun"),
@@ -256,7 +296,7 @@ class _Maker:
         }
         lines = tuple(_fill(line, values) for line in self._wording(spec["notes"]))
         question = _fill(self._wording(spec["questions"]), values)
-        return _Fact(lines, "pronoun", question, values["name"], (0, 1))
+        return Fact(lines, "pronoun", question, values["name"], (0, 1))
 
     def _pool(self, kind: str) -> list[str]:
         return self._data[kind][self._split]
@@ -297,7 +337,7 @@ def _fill(wording: str, values: dict[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", value_of, wording)
 
 
-def _mix(rng: random.Random, lines_of: Sequence[Sequence[str]]) -> list[tuple[int, int, str]]:
+def mix_lines(rng: random.Random, lines_of: Sequence[Sequence[str]]) -> list[tuple[int, int, str]]:
     """All lines in one order in which those of each fact keep theirs."""
     slots = [index for index, lines in enumerate(lines_of) for _ in lines]
     rng.shuffle(slots)

@@ -3,7 +3,7 @@
 python -m mmreason.training.reader.reinforce --adapter sft-0.safetensors --out runs/reader-rl-0
 
 STAPO and DSDR are on. It goes on from the adapter's own factors, so that the result is one adapter
-of the same size; `train.py --export` writes it.
+of the same size; `export.py` writes it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,13 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from mmreason.models.adapter_file import load_factors, read_adapter
 from mmreason.models.base import ClipRecipe
-from mmreason.training.learner.adapters import Lora, TrainedWeights, select_trained_weights
-from mmreason.training.learner.policy_model import PolicyModel
 from mmreason.training.monitoring.watch import watch_steps
 from mmreason.training.parallel.strategy import OptimiserSettings
 from mmreason.training.reader.notes import make_world
 from mmreason.training.reader.rewards import READER_REWARD
 from mmreason.training.reader.samples import question_of
-from mmreason.training.reader.train import RANK
+from mmreason.training.reader.train import load_taught_policy
 from mmreason.training.rl.recipe import Recipe
 from mmreason.training.rl.recipe_parts import (
     BatchingSettings,
@@ -62,14 +59,6 @@ def reader_task(problems: int, *, seed: int) -> SingleTurn:
     return sample_questions(
         samples, clip, name="reader", reward=READER_REWARD, max_new_tokens=REPLY_TOKENS
     )
-
-
-def load_taught_policy(model: str, adapter: Path) -> PolicyModel:
-    """The base with the adapter's factors as its trained weights."""
-    base = PolicyModel.load(model)
-    policy = select_trained_weights(base, TrainedWeights(lora=Lora(rank=RANK, alpha=2 * RANK)))
-    load_factors(policy.model, read_adapter(adapter, base_fingerprint=base.fingerprint))
-    return policy
 
 
 def make_recipe(model: str, adapter: Path, out: Path, *, seed: int, steps: int) -> Recipe:

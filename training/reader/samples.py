@@ -8,19 +8,20 @@ from typing import overload
 
 from mmreason.agent.passage_reader import READER_PROMPT, READER_QUESTION
 from mmreason.training.data.sample import Sample, SampleMessage
+from mmreason.training.reader.lessons import make_lesson
 from mmreason.training.reader.notes import NoteQuestion, NotesWorld, Split, make_world
 from mmreason.training.rewards import Truth
 
 
 @dataclass(frozen=True)
 class ReaderSamples(Sequence[Sample]):
-    """Rows that are made when they are asked for; no two are alike."""
+    """Rows that are made when they are asked for; no two are alike: lessons to learn from, and
+    worlds as readers are measured on for the split "test"."""
 
     split: Split
     count: int
     first: int = 0
     """Number of the first world."""
-    questions: int = 3
 
     def __len__(self) -> int:
         return self.count
@@ -34,7 +35,8 @@ class ReaderSamples(Sequence[Sample]):
             return [self[i] for i in range(*index.indices(self.count))]
         if not 0 <= index < self.count:
             raise IndexError(index)
-        return dialogue_of(make_world(self.split, self.first + index, questions=self.questions))
+        seed = self.first + index
+        return dialogue_of(make_lesson(seed) if self.split == "train" else make_world("test", seed))
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(self.count))

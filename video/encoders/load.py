@@ -17,7 +17,7 @@ from mmreason.video.json_input import JsonInputError, read_json
 from mmreason.video.model_folders import check_model_folder
 from mmreason.video.plain_text import show_line
 from mmreason.video.types import VideoError
-from mmreason.weights import find_weights
+from mmreason.weights import WeightsMissingError, find_weights
 
 DEFAULT = "efficientnet-lite0"
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -64,7 +64,7 @@ def _load_backbone(name: str) -> Backbone:
     path = Path(name).expanduser()
     is_folder = bool(name.strip()) and path.is_dir()
     if name == DEFAULT or (is_folder and not (path / "config.json").is_file()):
-        return load_efficientnet(find_weights(name))
+        return load_efficientnet(_find_packaged(name))
     if path.suffix == ".safetensors":
         check_model_folder(path.parent)
         return timm_models.load_timm_folder(path)
@@ -83,6 +83,13 @@ def _load_backbone(name: str) -> Backbone:
     if _is_timm_config(timm_models.fetch_file(name, "config.json")):
         return timm_models.load_timm_folder(timm_models.fetch_file(name, "model.safetensors"))
     return load_image_text(name)
+
+
+def _find_packaged(name: str) -> Path:
+    try:
+        return find_weights(name)
+    except WeightsMissingError as error:
+        raise VideoError(str(error)) from error
 
 
 def _is_timm_config(path: Path) -> bool:

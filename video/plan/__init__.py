@@ -6,6 +6,7 @@
 
 By time alone: `uniform`, `fps`, `keyframes`, `shots`. As Qwen models sample: `qwen`, `qwen3`.
 By content, from candidates that were measured before: `motion`, `diverse`, `relevant`, `tiers`.
+Near-duplicates among candidates are found by `distinct`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from mmreason.video.plan.diversity import diverse
 from mmreason.video.plan.even import fps, keyframes, shots, uniform
 from mmreason.video.plan.families import Family, patches
 from mmreason.video.plan.information import motion
+from mmreason.video.plan.likeness import LEAST_DISTANCE, DistinctFrames, distinct
 from mmreason.video.plan.qwen_rules import qwen, qwen3
 from mmreason.video.plan.relevance import relevant
 from mmreason.video.plan.tiers import tiers
 
 __all__ = [
+    "LEAST_DISTANCE",
+    "DistinctFrames",
     "Family",
     "FrameBudget",
+    "distinct",
     "diverse",
     "fps",
     "keyframes",

@@ -4,10 +4,13 @@ answer that is said to be right."""
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 
 from mmreason.agent.record_passages import plain_words
 from mmreason.training.reader.figures import compare, score_reply, share
+from mmreason.training.reader.lessons import make_lesson
+from mmreason.training.reader.measure import select_questions
 from mmreason.training.reader.narrated import make_narrated_world
 from mmreason.training.reader.notes import HARD, NotesWorld, make_world
 from mmreason.training.reader.question_sets import (
@@ -23,6 +26,7 @@ from mmreason.training.reader.samples import ReaderSamples, question_of
 from mmreason.training.rewards import Trajectory
 
 WORLDS = [make_world("train", seed) for seed in range(150)]
+LESSONS = [make_lesson(seed) for seed in range(150)]
 HELD_OUT = [make_world("test", seed) for seed in range(150)]
 
 
@@ -34,7 +38,7 @@ def text_of(worlds: list[NotesWorld]) -> str:
 
 def test_splits_share_no_name_and_no_running_text() -> None:
     facts = json.loads((files("mmreason.training.reader") / "facts.json").read_text("utf-8"))
-    learnt, held_out = text_of(WORLDS), text_of(HELD_OUT)
+    learnt, held_out = text_of(WORLDS + LESSONS), text_of(HELD_OUT)
     for kind, lists in facts.items():
         if kind in ("families", "hard"):
             continue
@@ -42,7 +46,7 @@ def test_splits_share_no_name_and_no_running_text() -> None:
         if kind in ("names", "things", "events", "places", "roles"):
             assert not [name for name in lists["test"] if name.lower() in learnt]
             assert not [name for name in lists["train"] if name.lower() in held_out]
-    lines = {note.text for world in WORLDS for note in world.notes}
+    lines = {note.text for world in WORLDS + LESSONS for note in world.notes}
     assert not lines & {note.text for world in HELD_OUT for note in world.notes}
 
 
@@ -63,7 +67,7 @@ def test_rows_never_repeat_and_follow_from_their_number() -> None:
 
 def test_answers_stand_in_the_notes_that_prove_them() -> None:
     kinds = set()
-    for world in (*WORLDS, *HELD_OUT):
+    for world in (*WORLDS, *LESSONS, *HELD_OUT):
         for question in world.questions:
             kinds.add(question.family)
             if question.is_absent:
@@ -80,6 +84,59 @@ def test_answers_stand_in_the_notes_that_prove_them() -> None:
 def test_about_three_in_ten_questions_have_no_answer() -> None:
     absent = [q.is_absent for world in WORLDS for q in world.questions]
     assert 0.22 < sum(absent) / len(absent) < 0.38
+
+
+def test_half_of_a_lesson_is_hard_with_an_answer_and_near_misses_are_declined() -> None:
+    questions = [q for lesson in LESSONS for q in lesson.questions]
+    told = [q for q in questions if not q.is_absent]
+    assert 0.45 < sum(q.is_hard for q in told) / len(questions) < 0.57
+    assert 0.2 < 1 - len(told) / len(questions) < 0.27
+    near = sum(q.family == "near-miss" for q in questions)
+    assert near > (len(questions) - len(told)) / 2
+    assert {q.family for q in questions} >= set(HARD_FAMILIES)
+
+
+def find_order_lines(world: NotesWorld) -> list[int]:
+    facts = json.loads((files("mmreason.training.reader") / "facts.json").read_text("utf-8"))
+    wordings = "|".join(
+        ".+".join(map(re.escape, wording.split("{thing}")))
+        for wording in facts["hard"]["after"]["notes"]
+    )
+    return [i for i, note in enumerate(world.notes) if re.fullmatch(wordings, note.text)]
+
+
+def test_an_order_in_a_lesson_is_of_neighbours_and_holds_both_ways() -> None:
+    orders = 0
+    for lesson in LESSONS:
+        lines = find_order_lines(lesson)
+        for question in lesson.questions:
+            if question.family in ("after", "before"):
+                first, second = question.notes
+                assert lines.index(second) == lines.index(first) + 1, lesson.id
+                told = lesson.notes[second if question.family == "after" else first].text
+                assert question.answer in told
+                orders += 1
+    assert orders > 100
+
+
+def test_in_three_of_the_measured_questions_another_order_stands_between() -> None:
+    """Told on the page of the figures: what comes right after is there what the fact means."""
+    broken = 0
+    for asked in select_questions()[:126]:
+        if asked.question.family in ("after", "before"):
+            lines, (first, second) = find_order_lines(asked.world), asked.question.notes
+            broken += lines.index(second) != lines.index(first) + 1
+    assert broken == 3
+
+
+def test_of_nobody_in_a_lesson_do_two_facts_tell() -> None:
+    for lesson in LESSONS:
+        tallies = [q for q in lesson.questions if q.family == "tally"]
+        people = json.loads((files("mmreason.training.reader") / "facts.json").read_text("utf-8"))
+        for question in tallies:
+            (name,) = [n for n in people["names"]["train"] if n in question.text]
+            told = [i for i, note in enumerate(lesson.notes) if name in note.text]
+            assert tuple(told) == question.notes, lesson.id
 
 
 def test_the_sets_ask_once_a_world_and_all_hard_families_alike() -> None:

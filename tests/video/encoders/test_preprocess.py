@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import CLIPImageProcessor, SiglipImageProcessor
+from transformers.models.got_ocr2.image_processing_got_ocr2 import GotOcr2ImageProcessor
 from transformers.models.internvl.video_processing_internvl import InternVLVideoProcessor
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
@@ -35,6 +36,13 @@ IMAGE = {
     "clip": lambda: CLIPImageProcessor(
         size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48}
     ),
+    "clip with an edge": lambda: CLIPImageProcessor(
+        size={"shortest_edge": 31}, crop_size={"height": 48, "width": 50}
+    ),
+    "internvl": lambda: GotOcr2ImageProcessor(
+        size={"height": 28, "width": 32}, crop_to_patches=True, max_patches=5
+    ),
+    "internvl in one tile": lambda: GotOcr2ImageProcessor(size={"height": 28, "width": 32}),
     "siglip": lambda: SiglipImageProcessor(size={"height": 48, "width": 48}),
 }
 # Frames, height, width: odd sides, a single frame, an odd count, wide, tall.
@@ -84,8 +92,17 @@ def test_pictures_are_those_of_transformers(name, size):
 
 @pytest.mark.parametrize("name", VIDEO)
 def test_the_plain_way_gives_the_same_numbers(name):
+    _check_plain_way(VIDEO[name]())
+
+
+@pytest.mark.parametrize("name", IMAGE)
+def test_the_plain_way_gives_the_same_numbers_of_stills(name):
+    _check_plain_way(IMAGE[name]())
+
+
+def _check_plain_way(processor):
     pixels = make_frames(5, 60, 100)
-    recipe = recipe_of(VIDEO[name]())
+    recipe = recipe_of(processor)
     assert isinstance(recipe, FrameRecipe)
     torch.testing.assert_close(
         preprocess_frames(pixels, recipe).values, preprocess_plainly(pixels, recipe)
@@ -109,6 +126,73 @@ def test_clips_of_several_sizes_go_together():
     make_pixels_ours(SimpleNamespace(video_processor=processor))
     ours = processor(**call)
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+@pytest.mark.parametrize("turn", ["mirrored", "of blue, green, red", "read-only", "strided"])
+def test_frames_that_torch_takes_no_view_of_are_copied(turn):
+    pixels = make_frames(4, 64, 96)
+    turned = {
+        "mirrored": pixels[:, :, ::-1],
+        "of blue, green, red": pixels[..., ::-1],
+        "read-only": np.frombuffer(pixels.tobytes(), np.uint8).reshape(pixels.shape),
+        "strided": pixels[::2, ::2],
+    }[turn]
+    processor = VIDEO["qwen3"]()
+    call = {"do_sample_frames": False, "return_tensors": "pt"}
+    theirs = processor(videos=[np.array(turned)], **call)
+    make_pixels_ours(SimpleNamespace(video_processor=processor))
+    ours = processor(videos=[turned], **call)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [torch.rand(3, 40, 60)],
+        [torch.randint(0, 256, (3, 40, 60), dtype=torch.uint8), torch.rand(3, 20, 20)],
+        [torch.randint(-99, 99, (3, 40, 60), dtype=torch.int8)],
+    ],
+    ids=["floats", "bytes and floats", "signed bytes"],
+)
+def test_pictures_that_are_no_bytes_go_the_processors_own_way(images):
+    processor = IMAGE["siglip"]()
+    call = {"images": images, "do_convert_rgb": False, "return_tensors": "pt"}
+    theirs = processor(**call)
+    make_pixels_ours(SimpleNamespace(image_processor=processor))
+    assert torch.equal(processor(**call)["pixel_values"], theirs["pixel_values"])
+
+
+@pytest.mark.parametrize("kind", ["Qwen3VLVideoProcessor", "Qwen2VLImageProcessor"])
+def test_strips_that_a_processor_refuses_are_refused_by_their_size(kind):
+    processor = VIDEO["qwen3"]() if "Video" in kind else IMAGE["qwen2"]()
+    recipe = recipe_of(processor)
+    assert isinstance(recipe, FrameRecipe)
+    told = f"{kind} does not take 2 frames of 9000x32 pixels: .*aspect ratio"
+    with pytest.raises(VideoError, match=told):
+        preprocess_frames(make_frames(2, 32, 9000), recipe)
+
+
+def test_a_single_frame_that_a_rule_of_pairs_refuses_is_refused_by_name():
+    recipe = recipe_of(VIDEO["qwen3"]())
+    assert isinstance(recipe, FrameRecipe)
+    with pytest.raises(VideoError, match="does not take 1 frames of 64x64 pixels"):
+        preprocess_frames(make_frames(1, 64, 64), recipe)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["qwen3", "internvl"])
+def test_frames_made_ready_on_a_gpu_are_those_of_the_cpu_within_a_step_of_a_byte(name):
+    recipe = recipe_of(VIDEO[name]())
+    assert isinstance(recipe, FrameRecipe)
+    pixels = make_frames(5, 90, 160)
+    there = preprocess_frames(pixels, recipe, device="cuda").values
+    assert there.is_cuda
+    torch.testing.assert_close(
+        there.cpu(),
+        preprocess_frames(pixels, recipe).values,
+        rtol=0,
+        atol=1.01 / 255 / min(recipe.std),
+    )
 
 
 def test_settings_of_a_call_that_are_unusual_go_the_processors_own_way():
@@ -174,3 +258,21 @@ def test_a_processor_that_is_not_known_says_so():
     padded = recipe_of(SiglipImageProcessor(do_rescale=False))
     assert isinstance(padded, UnknownProcessor)
     assert "not to rescale" in padded.reason
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"resample": 0}, "resizes by 0"),
+        ({"resample": 1}, "resizes by 1"),
+        ({"image_std": [0.5, 0.0, 0.5]}, "which are no such numbers"),
+        ({"image_mean": [0.5, float("nan"), 0.5]}, "which are no such numbers"),
+        ({"image_mean": [0.5]}, "not by three colours"),
+        ({"rescale_factor": 1.0}, "rescales by 1.0"),
+        ({"do_pad": True}, "set to pad"),
+    ],
+)
+def test_unusual_settings_are_told_by_name(settings, told):
+    unknown = recipe_of(IMAGE["siglip"](), settings)
+    assert isinstance(unknown, UnknownProcessor)
+    assert told in unknown.reason

@@ -7,6 +7,8 @@ transformers' processors, operation by operation: on a CPU the numbers are the s
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,29 +42,23 @@ def preprocess_frames(
     frames = check_pixels(pixels)
     count, height, width, _ = frames.shape
     size_px = recipe.size(count, height, width)
+    device, dtype = torch.device(device), dtype or torch.float32
+    if recipe.tiles and (tiles := recipe.tiles(height, width)) != (1, 1):
+        return _cut_tiles(frames, recipe, size_px, tiles, device, dtype)
     shown_px = recipe.crop_px or size_px
-    _check_size(size_px, shown_px, recipe.patching)
+    _check_size(shown_px, recipe.patching)
     depth = recipe.patching.frames if recipe.patching and not recipe.is_still else 1
     steps = -(-count // depth)
-    device, dtype = torch.device(device), dtype or torch.float32
     values = torch.empty(_shape_of(steps, shown_px, recipe), device=device, dtype=dtype)
     rows = len(values) // steps
-    mean, deviation = (
-        torch.tensor(row, device=device) * 255.0 for row in (recipe.mean, recipe.std)
-    )
     per_group = max(1, _GROUP_BYTES // (rows * values[0].numel() * 4))
     for first in range(0, steps, per_group):
         last = min(first + per_group, steps)
         group = _take(frames, first * depth, last * depth).to(device)
-        group = _crop(resize_bytes(group, size_px, recipe.resample), shown_px)
+        group = crop_middle(resize_bytes(group, size_px, recipe.resample), shown_px)
         target = values[first * rows : last * rows]
-        # Numbers are made in float32, whatever they are kept in.
-        written = target if dtype == torch.float32 else target.float()
-        _in_order_of_frames(written, shown_px, recipe).copy_(_lay_out(group, recipe, depth))
-        colours = written.view(len(written), 3, -1)
-        colours.sub_(mean[:, None]).div_(deviation[:, None])
-        if written is not target:
-            target.copy_(written)
+        arrange = partial(_in_order_of_frames, shown_px=shown_px, recipe=recipe)
+        _write_numbers(target, _lay_out(group, recipe, depth), arrange, recipe)
     grid = None
     if recipe.patching:
         side = recipe.patching.side_px
@@ -70,8 +66,58 @@ def preprocess_frames(
     return PreparedFrames(values, size_px, grid)
 
 
+def _cut_tiles(
+    frames: Tensor,
+    recipe: FrameRecipe,
+    size_px: tuple[int, int],
+    tiles: tuple[int, int],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> PreparedFrames:
+    """Each frame as `tiles` (down, across) of `size_px`, row by row, then the whole of it."""
+    import torch
+
+    (height, width), (down, across) = size_px, tiles
+    count = down * across
+    values = torch.empty((len(frames), count + 1, 3, *size_px), device=device, dtype=dtype)
+    for index, target in enumerate(values):
+        frame = _take(frames, index, index + 1).to(device)
+        canvas = resize_bytes(frame, (down * height, across * width), recipe.resample)[0]
+        _write_numbers(
+            target[:count],
+            canvas.unflatten(2, (across, width)).unflatten(1, (down, height)),
+            # As the canvas lies: colours, tiles down, rows, tiles across, columns.
+            lambda cut: cut.view(down, across, 3, height, width).permute(2, 0, 3, 1, 4),
+            recipe,
+        )
+        whole = resize_bytes(frame, size_px, recipe.resample)
+        _write_numbers(target[count:], whole, lambda cut: cut, recipe)
+    return PreparedFrames(values.flatten(0, 1), size_px, None, pictures_per_frame=count + 1)
+
+
+def _write_numbers(
+    target: Tensor, pixels: Tensor, arrange: Callable[[Tensor], Tensor], recipe: FrameRecipe
+) -> None:
+    """Bytes to normalised numbers in `target` (n, 3 colours, ...), of which `arrange` gives a view
+    in the order of `pixels`."""
+    import torch
+
+    # Numbers are made in float32, whatever they are kept in.
+    is_single = target.dtype == torch.float32
+    written = target if is_single else torch.empty_like(target, dtype=torch.float32)
+    arrange(written).copy_(pixels)
+    mean, deviation = (
+        torch.tensor(row, device=target.device)[:, None] * 255.0
+        for row in (recipe.mean, recipe.std)
+    )
+    written.view(len(written), 3, -1).sub_(mean).div_(deviation)
+    if not is_single:
+        target.copy_(written)
+
+
 def check_pixels(pixels: Any) -> Tensor:
-    """The frames as a tensor, without a copy. VideoError for what are none."""
+    """The frames as a tensor; copied only where torch takes no view of them (turned round, or not
+    to be written to). VideoError for what are none."""
     import torch
 
     shape, kind = tuple(getattr(pixels, "shape", ())), getattr(pixels, "dtype", type(pixels))
@@ -80,7 +126,10 @@ def check_pixels(pixels: Any) -> Tensor:
             "expected frames as uint8 of shape (frames, height, width, 3), each 1 or more, "
             f"got {kind} of shape {shape}"
         )
-    return pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(pixels)
+    if isinstance(pixels, torch.Tensor):
+        return pixels
+    takes_view = pixels.flags.writeable and min(pixels.strides) >= 0
+    return torch.from_numpy(pixels if takes_view else pixels.copy())
 
 
 def resize_bytes(frames: Tensor, size_px: tuple[int, int], resample: str) -> Tensor:
@@ -101,8 +150,16 @@ def _take(frames: Tensor, first: int, last: int) -> Tensor:
     return torch.cat([group, group[-1:].expand(missing, -1, -1, -1)]) if missing else group
 
 
-def _crop(frames: Tensor, size_px: tuple[int, int]) -> Tensor:
+def crop_middle(frames: Tensor, size_px: tuple[int, int]) -> Tensor:
+    """uint8 (n, 3, H, W) to its middle of `size_px`; what is smaller gets a black edge, as
+    transformers' `center_crop` gives it."""
     height, width = size_px
+    missing = [max(0, side - px) for side, px in zip(size_px, frames.shape[-2:], strict=True)]
+    if any(missing):
+        from torch.nn.functional import pad
+
+        edges = (missing[1] // 2, -(-missing[1] // 2), missing[0] // 2, -(-missing[0] // 2))
+        frames = pad(frames, edges)
     top, left = (frames.shape[-2] - height) // 2, (frames.shape[-1] - width) // 2
     return frames[..., top : top + height, left : left + width]
 
@@ -138,17 +195,10 @@ def _lay_out(frames: Tensor, recipe: FrameRecipe, depth: int) -> Tensor:
     return rows.unflatten(0, (-1, depth))
 
 
-def _check_size(
-    size_px: tuple[int, int], shown_px: tuple[int, int], patching: Patching | None
-) -> None:
+def _check_size(shown_px: tuple[int, int], patching: Patching | None) -> None:
     multiple = patching.side_px * patching.merge if patching else 1
     if any(side % multiple for side in shown_px):
         raise VideoError(
             f"frames of {shown_px[1]}x{shown_px[0]} pixels do not divide into blocks of "
             f"{multiple}x{multiple}; let them be resized, or hand over sides that are multiples"
-        )
-    if any(shown > side for shown, side in zip(shown_px, size_px, strict=True)):
-        raise VideoError(
-            f"a middle of {shown_px[1]}x{shown_px[0]} pixels does not fit into frames that are "
-            f"resized to {size_px[1]}x{size_px[0]}"
         )

@@ -6,26 +6,40 @@ affair: it is asked for the size with a tensor that has a shape and no pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmreason.video.encoders.preprocess.prepare import preprocess_frames
+from mmreason.video.encoders.preprocess.prepare import check_pixels, preprocess_frames
 from mmreason.video.encoders.preprocess.recipe import (
     FrameRecipe,
     Patching,
+    PreparedFrames,
     Resample,
     SizeRule,
+    TileRule,
     UnknownProcessor,
 )
+from mmreason.video.types import VideoError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CLIPS_IN_PATCHES = ("Qwen2VLVideoProcessor", "Qwen3VLVideoProcessor")
 _STILLS_IN_PATCHES = ("Qwen2VLImageProcessor",)
 _CLIPS_AS_PICTURES = ("InternVLVideoProcessor",)
 _STILLS = ("CLIPImageProcessor", "SiglipImageProcessor")
-_RESAMPLES: dict[int, Resample] = {2: "bilinear", 3: "bicubic"}
-"""By the number of PIL."""
+_STILLS_IN_TILES = ("GotOcr2ImageProcessor",)
+"""InternVL's."""
+_RESAMPLES: dict[int | str | None, Resample] = {
+    2: "bilinear",
+    3: "bicubic",
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+}
+"""By the number of PIL, and by the name of torchvision."""
 
 
 def recipe_of(
@@ -36,7 +50,13 @@ def recipe_of(
     class is another, or it is set to do something unusual.
     """
     name = type(processor).__name__
-    known = (*_CLIPS_IN_PATCHES, *_STILLS_IN_PATCHES, *_CLIPS_AS_PICTURES, *_STILLS)
+    known = (
+        *_CLIPS_IN_PATCHES,
+        *_STILLS_IN_PATCHES,
+        *_CLIPS_AS_PICTURES,
+        *_STILLS,
+        *_STILLS_IN_TILES,
+    )
     if name not in known or not type(processor).__module__.startswith("transformers."):
         return UnknownProcessor(f"{name} is none of those whose work is known")
 
@@ -51,11 +71,16 @@ def recipe_of(
     mean, std = read("image_mean"), read("image_std")
     if not all(isinstance(row, list | tuple) and len(row) == 3 for row in (mean, std)):
         return UnknownProcessor(f"{name} normalises by {mean} and {std}, not by three colours")
-    resample = _RESAMPLES.get(int(getattr(read("resample"), "value", read("resample"))))
+    if not all(math.isfinite(value) for value in (*mean, *std)) or min(std) <= 0:
+        return UnknownProcessor(f"{name} normalises by {mean} and {std}, which are no such numbers")
+    resample = _RESAMPLES.get(getattr(read("resample"), "value", read("resample")))
     if resample is None:
         return UnknownProcessor(f"{name} resizes by {read('resample')}")
-    if read("do_pad") or read("crop_to_patches"):
-        return UnknownProcessor(f"{name} is set to pad, or to cut pictures into tiles")
+    if read("do_pad"):
+        return UnknownProcessor(f"{name} is set to pad")
+    cuts_tiles = name in _STILLS_IN_TILES and bool(read("crop_to_patches"))
+    if cuts_tiles and not read("do_resize"):
+        return UnknownProcessor(f"{name} is set to cut tiles of what it does not resize")
     patching, crop_px = None, None
     if name in _CLIPS_IN_PATCHES + _STILLS_IN_PATCHES:
         patching = Patching(
@@ -63,7 +88,7 @@ def recipe_of(
             merge=read("merge_size"),
             frames=read("temporal_patch_size"),
         )
-    elif read("do_center_crop"):
+    elif read("do_center_crop") and name not in _STILLS_IN_TILES:
         crop = read("crop_size")
         crop_px = (int(crop["height"]), int(crop["width"]))
     return FrameRecipe(
@@ -73,6 +98,7 @@ def recipe_of(
         resample=resample,
         crop_px=crop_px,
         patching=patching,
+        tiles=_tile_rule(read) if cuts_tiles else None,
         is_still=name in _STILLS_IN_PATCHES,
     )
 
@@ -96,10 +122,33 @@ def _size_rule(processor: Any, read: Any, patching: Patching | None) -> SizeRule
                 "temporal_factor": patching.frames if patching else 1,
                 "cap_pixels_per_frame": bool(read("cap_pixels_per_frame")),
             }
-        resized = processor.resize(empty, **own)
+        try:
+            resized = processor.resize(empty, **own)
+        except ValueError as error:
+            raise VideoError(
+                f"{type(processor).__name__} does not take {frames} frames of {width}x{height} "
+                f"pixels: {error}"
+            ) from error
         return int(resized.shape[-2]), int(resized.shape[-1])
 
     return measure
+
+
+def _tile_rule(read: Any) -> TileRule:
+    from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+
+    size = read("size")
+    tile_px, fewest, most = (
+        (int(size["height"]), int(size["width"])),
+        int(read("min_patches")),
+        int(read("max_patches")),
+    )
+
+    def count_tiles(height: int, width: int) -> tuple[int, int]:
+        across, down = get_optimal_tiled_canvas((height, width), tile_px, fewest, most)
+        return down, across
+
+    return count_tiles
 
 
 def make_pixels_ours(processor: Any) -> tuple[str, ...]:
@@ -130,11 +179,9 @@ class _OurPixels:
     """Stands before the class of a processor, in the places where it touches pixels."""
 
     def _prepare_input_videos(self, videos: Sequence[Any], **settings: Any) -> list[Any]:
-        import torch
-
         if settings.get("input_data_format") is None and all(map(_is_clip, videos)):
             # Colours last in memory: neither copied nor turned round.
-            clips = [torch.from_numpy(video).permute(0, 3, 1, 2) for video in videos]
+            clips = [check_pixels(video).permute(0, 3, 1, 2) for video in videos]
             device = settings.get("device")
             return clips if device is None else [clip.to(device) for clip in clips]
         return super()._prepare_input_videos(videos=videos, **settings)  # pyright: ignore[reportAttributeAccessIssue]  # of the class behind
@@ -145,7 +192,8 @@ class _OurPixels:
         kind = "videos" if "videos" in settings else "images"
         frames = settings.get(kind)
         recipe = recipe_of(self, settings)
-        if arguments or frames is None or isinstance(recipe, UnknownProcessor):
+        is_ours = frames and all(map(_is_colour_bytes, frames))
+        if arguments or not is_ours or isinstance(recipe, UnknownProcessor):
             if frames is not None:
                 settings[kind] = [item.contiguous() for item in frames]
             return super()._preprocess(*arguments, **settings)  # pyright: ignore[reportAttributeAccessIssue]  # of the class behind
@@ -157,7 +205,8 @@ class _OurPixels:
             )
             for item in frames
         ]
-        return BatchFeature(data=_gather(prepared, kind), tensor_type=settings["return_tensors"])
+        data = _gather(prepared, kind, type(self).__name__ in _STILLS_IN_TILES)
+        return BatchFeature(data=data, tensor_type=settings["return_tensors"])
 
 
 def _is_clip(video: Any) -> bool:
@@ -170,7 +219,15 @@ def _is_clip(video: Any) -> bool:
     )
 
 
-def _gather(prepared: Sequence[Any], kind: str) -> dict[str, Any]:
+def _is_colour_bytes(frames: Tensor) -> bool:
+    """uint8, ([N,] 3, H, W), none empty."""
+    import torch
+
+    is_colour = frames.ndim in (3, 4) and frames.shape[-3] == 3
+    return is_colour and frames.dtype == torch.uint8 and frames.numel() > 0
+
+
+def _gather(prepared: Sequence[PreparedFrames], kind: str, counts_tiles: bool) -> dict[str, Any]:
     """What `_preprocess` of these classes gives, by name."""
     import torch
 
@@ -182,5 +239,8 @@ def _gather(prepared: Sequence[Any], kind: str) -> dict[str, Any]:
             grid: torch.tensor([item.grid_thw for item in prepared]),
         }
     if kind == "images":
-        return {name: [item.values[0] for item in prepared]}
+        pictures = {name: [picture for item in prepared for picture in item.values]}
+        if counts_tiles:
+            pictures["num_patches"] = [item.pictures_per_frame for item in prepared]
+        return pictures
     return {name: [item.values for item in prepared]}

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 Resample = Literal["nearest-exact", "bilinear", "bicubic"]
 SizeRule = Callable[[int, int, int], tuple[int, int]]
 """(frames, height, width) -> the height and width that they are brought to, all in pixels."""
+TileRule = Callable[[int, int], tuple[int, int]]
+"""(height, width) in pixels -> how many tiles a frame is cut into: down, across."""
 Triple = tuple[float, float, float]
 
 
@@ -57,6 +59,9 @@ class FrameRecipe:
     """Height and width of the middle that is left after the resize."""
     patching: Patching | None = None
     """None for pictures: (frames, 3, height, width)."""
+    tiles: TileRule | None = None
+    """Of pictures: a frame is brought to so many times `size` and cut; the whole of it in `size`
+    comes behind its tiles, unless it is one tile."""
     is_still: bool = False
     """Each frame is a picture by itself: with `patching` it fills the depth of a square alone."""
 
@@ -73,8 +78,11 @@ class PreparedFrames:
     """Frames as a model takes them."""
 
     values: Tensor
-    """(N, 3, height, width); or with patches (rows, row_length)."""
+    """(N, 3, height, width), of frame after frame where each gives several; or with patches
+    (rows, row_length)."""
     size_px: tuple[int, int]
     """Height and width that the frames were brought to."""
     grid_thw: tuple[int, int, int] | None
     """With patches: how many there are in time, down and across. Of stills, of each one."""
+    pictures_per_frame: int = 1
+    """With tiles: how many there are, and the whole frame."""
