@@ -16,7 +16,7 @@ class ShadeEncoder:
     def __init__(self, name: str = "shades", *, reads_text: bool = False) -> None:
         self.name = name
         self.fingerprint = "5f0c"
-        self.size_px = (48, 64)
+        self.size_px: tuple[int, int] = (48, 64)
         self.takes_text = reads_text
         self.frames = 0
 

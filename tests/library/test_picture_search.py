@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ Capture = pytest.CaptureFixture[str]
 class NarrowShades(ShadeEncoder):
     """Photographs of many shades are far from each other."""
 
-    def encode_crops(self, crops: list[np.ndarray]) -> np.ndarray:
+    def encode_crops(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         return (
             np.eye(2, dtype=np.float32)[np.arange(4) % 2]
             if len(crops) == 4

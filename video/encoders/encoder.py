@@ -99,10 +99,14 @@ class FrameEncoder:
         """What is added to those logits (SigLIP); None where the model learned none."""
         return self._backbone.logit_bias
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """32 hex digits of the weights, how frames are prepared, and the type of numbers: vectors
         under equal fingerprints may be compared. Read once, at the first use."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         tensors = hash_tensors(self._backbone.model.state_dict())
         text = f"{tensors} {self._backbone.architecture} {self._backbone.recipe} {self.dtype}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
