@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -17,6 +16,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from mmreason.bench.attention_report import BATCH, LOOP, OURS, AttentionRow, CardPeaks
+from mmreason.bench.rounds import measure_rounds
 from mmreason.video.encoders.attention import (
     BACKENDS,
     AttentionBackend,
@@ -106,7 +106,9 @@ def measure_layout(
     methods = list_methods(layout, inputs[0], device)
     outputs = {name: attend(*inputs) for name, attend in methods.items()}
     rounds = measure_rounds(
-        {name: partial(attend, *inputs) for name, attend in methods.items()}, scale.rounds, device
+        {name: partial(attend, *inputs) for name, attend in methods.items()},
+        scale.rounds,
+        partial(wait_for, device),
     )
     choice = choose_backend(device, dtype, HEAD_DIM)
     operations = 4 * scale.heads * HEAD_DIM * sum(length**2 for length in layout.lengths)
@@ -174,28 +176,10 @@ def fits_mask(lengths: tuple[int, ...]) -> bool:
     return sum(lengths) ** 2 * 4 <= _MOST_MASK_BYTES
 
 
-def measure_rounds(
-    calls: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
-) -> list[dict[str, float]]:
-    """Seconds of each call in each round; within a round the order is shuffled, so that what slows
-    the machine down meets all alike."""
-    names = list(calls)
-    order = random.Random(0)
-    measured = []
-    for _ in range(rounds):
-        order.shuffle(names)
-        measured.append({name: _time_call(calls[name], device) for name in names})
-    return measured
-
-
-def _time_call(call: Callable[[], object], device: torch.device) -> float:
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done its work; a CPU has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    began = time.perf_counter()
-    call()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - began
 
 
 def measure_peaks(device: torch.device) -> CardPeaks:
@@ -204,7 +188,7 @@ def measure_peaks(device: torch.device) -> CardPeaks:
     source = torch.empty(1 << 30, device=device, dtype=torch.uint8)
     target = torch.empty_like(source)
     calls = {"matmul": lambda: left @ left, "copy": lambda: target.copy_(source)}
-    rounds = measure_rounds(calls, 20, device)
+    rounds = measure_rounds(calls, 20, partial(wait_for, device))
     fastest = {name: min(taken[name] for taken in rounds) for name in calls}
     return CardPeaks(
         matmul_tflops=2 * 8192**3 / fastest["matmul"] / 1e12,

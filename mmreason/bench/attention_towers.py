@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from mmreason.bench.attention import AttentionScale, measure_rounds
+from mmreason.bench.attention import AttentionScale, wait_for
 from mmreason.bench.attention_report import TowerRow
+from mmreason.bench.rounds import measure_rounds
 from mmreason.video.encoders.attention import PACKED_ATTENTION, pack_vision_towers
 
 LOOP_NAME = "sdpa"
@@ -40,7 +41,9 @@ def measure_tower(
     with torch.inference_mode():
         outputs = {kind: run(kind).float() for kind in kinds}
         rounds = measure_rounds(
-            {kind: partial(run, kind) for kind in kinds}, scale.tower_rounds, device
+            {kind: partial(run, kind) for kind in kinds},
+            scale.tower_rounds,
+            partial(wait_for, device),
         )
     rows = []
     for kind in kinds:

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -29,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from mmreason.bench.encode_report import OURS, EncodeRow
+from mmreason.bench.rounds import measure_rounds, summarise_rounds
 from mmreason.video.encoders import FrameEncoder, image_text, timm_models
 
 Encode = Callable[[Any], np.ndarray]
@@ -132,26 +130,21 @@ def measure_group(group: EncodeGroup, rounds: int) -> list[EncodeRow]:
     names = list(group.methods)
     reference = names[0]
     vectors = {name: encode(group.frames) for name, encode in group.methods.items()}
-    order = random.Random(0)
-    measured = []
-    for _ in range(rounds):
-        turns = order.sample(names, len(names))
-        measured.append({name: _time(group.methods[name], group.frames) for name in turns})
+    calls = {name: partial(encode, group.frames) for name, encode in group.methods.items()}
+    times = summarise_rounds(measure_rounds(calls, rounds), reference)
     rows = []
     for name in names:
-        seconds = median(taken[name] for taken in measured)
-        ratios = [taken[name] / taken[reference] for taken in measured]
         rows.append(
             EncodeRow(
                 group=group.title,
                 method=name,
                 frames=len(group.frames),
-                seconds=seconds,
-                ratio=median(ratios),
-                lowest=min(ratios),
-                highest=max(ratios),
+                seconds=times[name].seconds,
+                ratio=times[name].ratio,
+                lowest=times[name].lowest,
+                highest=times[name].highest,
                 cosine=float((vectors[name] * vectors[reference]).sum(axis=1).min()),
-                tflops=group.flops * len(group.frames) / seconds / 1e12,
+                tflops=group.flops * len(group.frames) / times[name].seconds / 1e12,
                 is_reference=name == reference,
             )
         )
@@ -356,13 +349,6 @@ def count_flops(model: torch.nn.Module, size_px: tuple[int, int], device: torch.
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(pixels)
     return float(counter.get_total_flops())
-
-
-def _time(encode: Encode, frames: np.ndarray | Sequence[np.ndarray]) -> float:
-    # Vectors are on the CPU in the end, so a GPU is done when they are there.
-    began = time.perf_counter()
-    encode(frames)
-    return time.perf_counter() - began
 
 
 def list_skipped() -> tuple[str, ...]:
