@@ -19,7 +19,7 @@ def bench_preprocess(
     """Make frames ready for Qwen-VL, InternVL, SigLIP and CLIP by transformers' processors and by
     ours, on one thread and on two: time, peak memory (Linux), and the greatest difference.
 
-    Takes about two minutes, `--quick` half of one. Writes preprocess.md and preprocess.json.
+    Takes about three minutes, `--quick` half of one. Writes preprocess.md and preprocess.json.
     """
     from mmreason.bench import preprocess
     from mmreason.bench.decode_report import describe_machine
