@@ -19,7 +19,6 @@ from safetensors.torch import load_file, save_file
 from mmreason.video import VideoError
 from mmreason.video.encoders import FrameEncoder, load_encoder
 from mmreason.video.encoders.backbone import Backbone
-from mmreason.weights import WeightsMissingError
 from tests.fakes import tiny_encoders
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 24, 32, 3), np.uint8)
@@ -46,7 +45,7 @@ def test_weights_that_were_not_fetched_name_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(WeightsMissingError, match="mmreason weights get efficientnet-lite0"):
+    with pytest.raises(VideoError, match="mmreason weights get efficientnet-lite0"):
         load_encoder()
 
 
