@@ -75,6 +75,7 @@ from mmreason.video.encoders.attention import (
     find_packed_towers,
 )
 from mmreason.video.encoders.preprocess import make_pixels_ours
+from mmreason.video.encoders.pruning import PruneSettings
 from mmreason.video.plain_text import show_line
 
 TIMES_IN_A_LINE = (
@@ -343,6 +344,7 @@ class TransformersModel:
                     replace(request, max_new_tokens=limit),
                     pad_token_id=self._pad_token_id,
                 )
+                whole_ids = inputs["input_ids"]
                 with pruned_clips(self.model, inputs, self._prune) as inputs:
                     ends = StopAtText(self.tokenizer, request.stop, inputs["input_ids"].shape[1])
                     out = self.model.generate(
@@ -358,6 +360,12 @@ class TransformersModel:
                     tool_names=[str(tool["function"]["name"]) for tool in request.tools],
                 )
                 written = dict(zip(group, reader.read_rows(inputs, out, ends.lengths), strict=True))
+                if self._prune is not None:
+                    before = dict(zip(group, reader.count_visual(whole_ids), strict=True))
+                    written = {
+                        i: _note_pruned(reply, before[i], self._prune)
+                        for i, reply in written.items()
+                    }
                 # A reply that had room for a thought and was cut off all the same is final.
                 again = {} if limit > max_new_tokens else self._cut_thoughts(written, limit)
                 for index in written.keys() - again.keys():
@@ -465,6 +473,14 @@ def _noted(reply: Reply, shown: int, planned: int) -> Reply:
     if shown == planned:
         return reply
     note = f"{shown} of {planned} frames were shown: the model's context holds no more"
+    return replace(reply, note="; ".join(filter(None, (reply.note, note))))
+
+
+def _note_pruned(reply: Reply, planned: int, settings: PruneSettings) -> Reply:
+    """The reply, with a note where it is to fewer visual tokens than its clips have."""
+    if reply.tokens_visual == planned:
+        return reply
+    note = f"prune={settings}: {reply.tokens_visual:,} of {planned:,} visual tokens were read"
     return replace(reply, note="; ".join(filter(None, (reply.note, note))))
 
 

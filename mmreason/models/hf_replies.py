@@ -32,7 +32,7 @@ class ReplyReader:
     def read_rows(self, inputs: Any, out: Any, stopped_after: Mapping[int, int]) -> list[Reply]:
         """One a row; `stopped_after` so many tokens the rows ended in which a stop text stands."""
         attention_mask = inputs["attention_mask"]
-        visual = self._visual_counts(inputs["input_ids"])
+        visual = self.count_visual(inputs["input_ids"])
         start = attention_mask.shape[1]
         ends = end_ids_of(self.model.generation_config)
         new_ids = out.sequences[:, start:]
@@ -68,7 +68,7 @@ class ReplyReader:
             )
         return replies
 
-    def _visual_counts(self, input_ids: torch.Tensor) -> list[int]:
+    def count_visual(self, input_ids: torch.Tensor) -> list[int]:
         """Visual tokens of each row, by the ids that stand for them."""
         ids = [placeholder_id(self.model.config, kind) for kind in ("image", "video")]
         placeholder_ids = torch.tensor([i for i in ids if i is not None], device=input_ids.device)

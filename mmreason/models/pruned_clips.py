@@ -31,15 +31,13 @@ class PrunedPrompts:
 
     `inputs` are the processor's tensors, `features` what the vision tower is to give for them,
     `positions` int64 (3, rows, columns), `deltas` int64 (rows, 1): what to add to a column to get
-    the position of a token that follows. `kept` and `planned` count visual tokens of clips.
+    the position of a token that follows.
     """
 
     inputs: dict[str, Any]
     features: Any
     positions: Tensor
     deltas: Tensor
-    kept: int
-    planned: int
 
 
 def check_prunable(model: Any, settings: PruneSettings, name: str, *, takes_video: bool) -> None:
@@ -119,8 +117,6 @@ def prune_prompts(model: Any, inputs: Mapping[str, Any], settings: PruneSettings
         features=features,
         positions=torch.stack([_shorten_rows(axis, is_left, 1) for axis in positions]),
         deltas=deltas + dropped[:, None].to(deltas),
-        kept=int(is_kept.sum()),
-        planned=len(is_kept),
     )
 
 

@@ -147,6 +147,8 @@ def test_a_reply_counts_the_tokens_that_were_read(chat):
     assert full.tokens_in - half.tokens_in == half.tokens_visual
     assert "50% of the visual tokens of a clip are read: prune=evs:0.5" in halved.notes
     assert halved.fingerprint != whole.fingerprint
+    told = f"prune=evs:0.5: {half.tokens_visual} of {full.tokens_visual} visual tokens were read"
+    assert told in half.note and not full.note
 
 
 def test_conversations_without_clips_are_asked_as_they_are(chat):
