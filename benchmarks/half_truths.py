@@ -63,7 +63,7 @@ def measure(
         rows = [(i, *half) for i, p in enumerate(seen.pictures) for half in p.half_truths]
         numbers = [i for i, *_ in rows]
         right, wrong = (
-            (images[numbers] * embed([row[column] for row in rows])).sum(axis=1)
+            (images[numbers] * embed([str(row[column]) for row in rows])).sum(axis=1)
             for column in (1, 2)
         )
     scores = score_half_truths(right, wrong, [kind for *_, kind in rows], numbers)
@@ -73,7 +73,7 @@ def measure(
 def measure_all(train_seeds: list[int]) -> Iterator[PairFigures]:
     """The packaged pair, then those that are trained anew."""
     seen = {name: look_at_pictures(f"held-out/{name}", PICTURES, s) for name, s in SETS.items()}
-    packaged = load_scripted_pair().model["pair"]
+    packaged = load_scripted_pair().model.get_submodule("pair")
     assert isinstance(packaged, ScriptedPair)
     pairs = {"packaged": packaged}
     for seed in train_seeds:

@@ -216,7 +216,7 @@ class NanoModel:
                 if there.text.rstrip(".") != "yes":
                     note = f"{is_there(thing)!r} was answered {there.text!r}"
                     text = "no" if plan.taught.yes else f"there is no {thing}"
-                    absent = replace(reply, text=text, note=note)
+                    absent = replace(reply, text=text, note=_join_notes(reply.note, note))
                     return self._calibrated(absent, plan.kind, there.confidence)
         # 2. The reply must be one that the weights were taught to give.
         text, taught = reply.text, plan.taught
@@ -235,7 +235,8 @@ class NanoModel:
         if taught is not None and taught.yes and not is_decline(text):
             note = f"{note}, answered {text!r}"
             text = "yes" if text.rstrip(".") == taught.yes else "no"
-        return self._calibrated(replace(reply, text=text, note=note), plan.kind, reply.confidence)
+        told = replace(reply, text=text, note=_join_notes(reply.note, note))
+        return self._calibrated(told, plan.kind, reply.confidence)
 
     def _calibrated(self, reply: Reply, kind: ReplyKind, raw: float | None) -> Reply:
         if self.calibration is None or raw is None:
@@ -313,6 +314,10 @@ def _declined(why: str) -> Reply:
     return Reply(
         text=OUTSIDE, token_ids=(), logprobs=(), tokens_in=0, tokens_out=0, note=f"declined: {why}"
     )
+
+
+def _join_notes(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _refused(reply: Reply) -> Reply:

@@ -10,6 +10,7 @@ import torch
 
 from mmreason.models import FramesPart, GenerateRequest, Message, ModelOptions, TextPart, load
 from mmreason.models.hf import TransformersModel
+from mmreason.models.nano_model import NanoModel
 from mmreason.models.pruned_clips import check_prunable, prune_prompts, pruned_clips
 from mmreason.types import UsageError
 from mmreason.video import FrameBatch
@@ -173,6 +174,7 @@ def test_nano_takes_the_option_and_a_server_does_not():
 
 def test_a_second_question_does_not_look_again():
     nano = load("nano")
+    assert isinstance(nano, NanoModel)
     tower = nano.inner.model.model.visual
     calls = []
     tower.blocks[0].register_forward_hook(lambda *_: calls.append(1))
@@ -185,6 +187,7 @@ def test_a_second_question_does_not_look_again():
     first, second = ask_now(nano, "what shape?"), ask_now(nano, "what colour?")
     assert len(calls) == 1
     without = load("nano", options={"vision_cache_mb": 0})
+    assert isinstance(without, NanoModel)
     assert [first, second] == [ask_now(without, "what shape?"), ask_now(without, "what colour?")]
     # Weights that were changed since see for themselves.
     with torch.no_grad():

@@ -12,8 +12,8 @@ from mmreason.video.plan.build import checked_candidates
 from mmreason.video.plan.diversity import unit_rows
 
 LEAST_DISTANCE = 0.1
-"""1 - cosine from which two frames count as different. With EfficientNet-Lite0 neighbours at half a
-second within a still shot lie at 0.02 to 0.1, across a cut at 0.5 to 0.7."""
+"""1 - cosine from which two frames count as different. On three clips with EfficientNet-Lite0
+neighbours of one shot lie at 0.02 to 0.07 where little moves, and at up to 0.2 where much does."""
 
 
 @dataclass(frozen=True, slots=True)

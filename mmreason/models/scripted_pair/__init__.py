@@ -190,7 +190,8 @@ def load_scripted_pair(*, with_head: bool = True) -> Backbone:
             key: value.to(device) for key, value in prepare_pictures(frames).items()
         },
         embed_frames=embed_frames,
-        recipe=f"{WIDTH_PX}x{HEIGHT_PX} {_EYES.resample}, head {with_head}",
+        architecture=f"nano's eyes and a pair, head {with_head}",
+        recipe=f"{WIDTH_PX}x{HEIGHT_PX} {_EYES.resample}",
         notes=("knows scripted worlds of coloured shapes, and nothing else",),
         text_tower=TextTower(
             prepare=lambda texts: {"ids": read_words(texts)},

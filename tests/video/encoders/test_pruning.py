@@ -42,7 +42,7 @@ def least_of(method: str, frames: int, per_frame: int) -> int:
 @settings(deadline=None, max_examples=25)
 @given(size=SIZES, keep=SHARES, seed=st.integers(0, 99))
 def test_the_budget_is_met_exactly_and_places_are_kept(method, size, keep, seed):
-    tokens = make_clip(*size, seed)
+    tokens = make_clip(size[0], size[1], size[2], seed)
     total, per_frame = math.prod(size), size[1] * size[2]
     pruned = PRUNERS[method](tokens, keep)
     count = max(math.floor(total * keep + 1e-9), least_of(method, size[0], per_frame))
@@ -64,7 +64,7 @@ def test_the_budget_is_met_exactly_and_places_are_kept(method, size, keep, seed)
 @settings(deadline=None, max_examples=25)
 @given(size=SIZES, keep=SHARES, seed=st.integers(0, 99))
 def test_what_is_selected_is_what_plain_loops_select(prune_clip, kept, size, keep, seed):
-    tokens = make_clip(*size, seed)
+    tokens = make_clip(size[0], size[1], size[2], seed)
     pruned = prune_clip(tokens, keep)
     flat = tokens.reshape(size[0], -1, 6)
     assert pruned.flat_index.tolist() == kept(flat.numpy(), len(pruned.tokens))
@@ -74,7 +74,7 @@ def test_what_is_selected_is_what_plain_loops_select(prune_clip, kept, size, kee
 @settings(deadline=None, max_examples=25)
 @given(size=SIZES, keep=SHARES, seed=st.integers(0, 99))
 def test_merged_tokens_are_the_means_of_the_runs_that_plain_loops_find(size, keep, seed):
-    tokens = make_clip(*size, seed)
+    tokens = make_clip(size[0], size[1], size[2], seed)
     flat = tokens.reshape(size[0], -1, 6).numpy()
     pruned = merge_framefusion(tokens, keep)
     runs = reference.runs_of_framefusion(flat, len(pruned.tokens))
