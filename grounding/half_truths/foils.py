@@ -55,6 +55,8 @@ _ANTONYMS = {
     "inside": "outside",
     "on": "under",
 }
+_SYMMETRIC = frozenset(("next to", "beside", "near", "against", "touches", "touching", "faces"))
+"""Relations that hold both ways: changing places changes nothing."""
 _DIRECTIONS = {
     "left": "right",
     "up": "down",
@@ -104,11 +106,16 @@ def make_foils(
     """
     draw = random.Random(f"{seed}/{unit.kind}/{unit.text}")
     known = {text.lower() for text in (*beside, unit.text)}
+    # "Blue star" is no foil of "red star" where a small blue star is told of too.
+    told = [set(text.lower().split()) for text in beside if text != unit.text]
     by_change: dict[FoilChange, list[Foil]] = {}
     for text, change in _change(unit):
         # At the start of a sentence it begins as the unit did.
         text = text[:1].upper() + text[1:] if unit.text[:1].isupper() else text
-        if text.strip() and text.lower() not in known:
+        is_told = unit.kind in ("entity", "count") and any(
+            set(text.lower().split()) <= words for words in told
+        )
+        if text.strip() and text.lower() not in known and not is_told:
             known.add(text.lower())
             foils = by_change.setdefault(change, [])
             foils.append(Foil(text, change, unit.text, unit.kind))
@@ -157,7 +164,7 @@ def _change(unit: Unit) -> Iterator[tuple[str, FoilChange]]:
         opposite = _ANTONYMS | {value: key for key, value in _ANTONYMS.items()}
         if where.lower() in opposite:
             yield _replace(unit.text, where, opposite[where.lower()]), "antonym"
-        if subject.lower() != target.lower():
+        if subject.lower() != target.lower() and where.lower() not in _SYMMETRIC:
             yield _exchange(unit, subject, target), "swap"
     elif unit.kind == "action":
         both = _DIRECTIONS | {value: key for key, value in _DIRECTIONS.items()}

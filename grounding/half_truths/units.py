@@ -17,16 +17,18 @@ from mmreason.grounding.expression_words import (
     COPULAS,
     DETERMINERS,
     MOVES,
+    NEGATIONS,
     NUMBERS,
     is_adjective,
     is_move,
     is_noun,
     split_words,
 )
+from mmreason.video.types import VideoError
 
 UnitKind = Literal["entity", "count", "relation", "action", "temporal"]
 MOST_TEXT = 2_000
-"""Characters that are read."""
+"""Characters; longer texts are refused."""
 
 RELATIONS = (
     ("left", "of"),
@@ -116,7 +118,8 @@ class _Thing:
 
 
 def extract_units(text: str) -> tuple[Unit, ...]:
-    """The units of `text` in the order in which they begin, each told once.
+    """The units of `text` in the order in which they begin, each told once. A clause that denies
+    something makes none. VideoError beyond `MOST_TEXT` characters.
 
     Example:
         >>> for unit in extract_units("A small red star moves left before a ring appears."):
@@ -129,8 +132,12 @@ def extract_units(text: str) -> tuple[Unit, ...]:
         >>> extract_units("Two cats left of a dog")[1].parts
         ('cats', 'left of', 'dog')
     """
-    text = text[:MOST_TEXT]
+    if len(text) > MOST_TEXT:
+        raise VideoError(f"a text of {len(text):,} characters: at most {MOST_TEXT:,} are read")
     words = _split(text)
+    # What is denied is not there: its clause makes no units.
+    if any(word.text in NEGATIONS for word in words):
+        words = [w for clause in _clauses(words) if not _denies(clause) for w in clause]
     things = list(_find_things(words))
     units = [
         *_entities(text, words, things),
@@ -151,6 +158,21 @@ def _split(text: str) -> list[_Word]:
         words.append(_Word(match[0].lower(), match.start(), match.end(), opens))
         before = match.end()
     return words
+
+
+def _clauses(words: Sequence[_Word]) -> Iterator[list[_Word]]:
+    clause: list[_Word] = []
+    for word in words:
+        if word.opens and clause:
+            yield clause
+            clause = []
+        clause.append(word)
+    if clause:
+        yield clause
+
+
+def _denies(clause: Sequence[_Word]) -> bool:
+    return any(word.text in NEGATIONS or word.text.endswith("n't") for word in clause)
 
 
 def _find_things(words: Sequence[_Word]) -> Iterator[_Thing]:

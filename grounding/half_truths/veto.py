@@ -20,6 +20,8 @@ from mmreason.grounding.half_truths.units import Unit, UnitExtractor, extract_un
 EncodeText = Callable[[Sequence[str]], np.ndarray]
 """Texts to unit rows (M, D)."""
 WEIGHT, MARGIN = 1.0, 0.0
+ORDER_PENALTY = 0.1
+"""For an order that the times contradict, which no cosine measures: a choice of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +89,15 @@ def score_text(
     units = extract(text)
     plans = _plan(units, seed)
     texts = list(dict.fromkeys([text, *(t for plan in plans for t in plan.texts)]))
-    vectors = dict(zip(texts, np.asarray(encode_text(texts), np.float64), strict=True))
+    vectors = _embed(texts, encode_text, frames.shape[1])
     full = float(mean @ vectors[text])
     scores = tuple(_judge(plan, frames, vectors) for plan in plans)
+    # At equal times, as on a single frame, an order is not decided: it lowers nothing.
     penalty = sum(max(0.0, s.foil_score - s.score + margin) for s in scores if s.kind != "temporal")
     wrong_orders = sum(s.kind == "temporal" and s.is_vetoed for s in scores)
     # An order is right or wrong: its units are frames, which no cosine is measured in.
-    return VetoedScore(
-        score=full - weight * (penalty + wrong_orders * max(margin, 0.1)), full=full, units=scores
-    )
+    lowered = weight * (penalty + wrong_orders * max(margin, ORDER_PENALTY))
+    return VetoedScore(score=full - lowered, full=full, units=scores)
 
 
 def relevance_scores(
@@ -111,7 +113,7 @@ def relevance_scores(
     frames = _check_frames(frame_vectors)
     plans = [plan for plan in _plan(extract_units(text), seed) if plan.unit.kind != "temporal"]
     texts = list(dict.fromkeys([text, *(t for plan in plans for t in plan.texts)]))
-    vectors = dict(zip(texts, np.asarray(encode_text(texts), np.float64), strict=True))
+    vectors = _embed(texts, encode_text, frames.shape[1])
     scores = frames @ vectors[text]
     for plan in plans:
         unit = frames @ vectors[plan.unit.text]
@@ -167,6 +169,16 @@ def _judge(plan: _Plan, frames: np.ndarray, vectors: dict[str, np.ndarray]) -> U
         foil_score=best[foil],
         time_index=int(unit.argmax()),
     )
+
+
+def _embed(texts: list[str], encode_text: EncodeText, dim: int) -> dict[str, np.ndarray]:
+    rows = np.asarray(encode_text(texts), np.float64)
+    if rows.shape != (len(texts), dim) or not np.isfinite(rows).all():
+        raise ValueError(
+            f"expected finite vectors of {len(texts)} texts as wide as the frames', "
+            f"({len(texts)}, {dim}), got shape {rows.shape}"
+        )
+    return dict(zip(texts, rows, strict=True))
 
 
 def _check_frames(frame_vectors: np.ndarray) -> np.ndarray:

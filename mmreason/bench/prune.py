@@ -226,7 +226,9 @@ def measure_speed(scale: PruneScale) -> tuple[list[PruneSpeed], str]:
 
 def _make_processor() -> Any:
     """That of nano, whose words serve any model of its kind."""
-    return AutoProcessor.from_pretrained(NANO_FOLDER, local_files_only=True)
+    return AutoProcessor.from_pretrained(
+        NANO_FOLDER, local_files_only=True, trust_remote_code=False
+    )
 
 
 def _make_model(scale: PruneScale) -> tuple[Any, Any]:

@@ -29,7 +29,9 @@ def full_loss(
     nothing. Raises ValueError for other shapes.
     """
     _check(images, captions, foils, has_foil)
-    images, captions, foils = images.float(), captions.float(), foils.float()
+    images, captions = images.float(), captions.float()
+    # Put to 0 before the product: a row of nan would reach the gradients of the images.
+    foils = foils.float().masked_fill(~has_foil[:, None], 0.0)
     to_captions = images @ captions.T / temperature
     to_foils = (images @ foils.T / temperature).masked_fill(~has_foil, -torch.inf)
     own = torch.arange(len(images), device=images.device)
@@ -56,6 +58,8 @@ def unit_loss(
             "expected units and foils (B, slots, D) and is_there (B, slots), got "
             f"{tuple(units.shape)}, {tuple(foils.shape)} and {tuple(is_there.shape)}"
         )
+    if not units.shape[1]:
+        return images.float().sum() * 0
     _check(images, units[:, 0], foils[:, 0], is_there[:, 0])
     losses = [
         _slot_loss(images, units[:, slot], foils[:, slot], is_there[:, slot], temperature)
@@ -82,6 +86,8 @@ def _slot_loss(
 
 
 def _check(images: Tensor, captions: Tensor, foils: Tensor, mask: Tensor) -> None:
+    if not bool(images.isfinite().all()):
+        raise ValueError(f"images {tuple(images.shape)} hold nan or infinity")
     fits = images.ndim == 2 and images.shape == captions.shape == foils.shape
     if not fits or mask.shape != images.shape[:1] or mask.dtype != torch.bool or not len(images):
         raise ValueError(
