@@ -32,15 +32,14 @@ def test_captions_are_nearest_to_their_pictures(pair, pictures):
     np.testing.assert_allclose(alone, frames[:3], atol=1e-5)
 
 
-def test_most_half_truths_score_lower(pair, pictures):
+def test_it_is_fooled_by_half_truths_as_the_page_says(pair, pictures):
     frames = pair.encode_frames(np.stack([p.pixels for p in pictures]))
-    rows = [
-        (frame, half) for frame, p in zip(frames, pictures, strict=True) for half in p.half_truths
-    ]
+    seen = zip(frames, pictures, strict=True)
+    rows = [(frame, half) for frame, picture in seen for half in picture.half_truths]
     right, wrong = (pair.encode_text([half[side] for _, half in rows]) for side in (0, 1))
     images = np.stack([frame for frame, _ in rows])
     held = (images * right).sum(axis=1) > (images * wrong).sum(axis=1)
-    assert held.mean() > 0.8
+    assert held.mean() < 0.6
 
 
 def test_a_wrong_detail_is_vetoed(pair, pictures):

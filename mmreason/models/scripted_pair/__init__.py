@@ -1,7 +1,7 @@
-"""A small image-text pair of ours, which knows scripted worlds: nano's eyes, a reader of a hundred
-words, and a head that half-truths do not fool.
+"""A small image-text pair of ours, which knows scripted worlds: nano's eyes and a reader of some
+fifty words; and a head that was trained against half-truths, which it did not cure.
 
-It makes search by words, the veto and their measures run offline. Of anything else than coloured
+It makes frames by words, the veto and their measures run offline. Of anything else than coloured
 shapes it knows nothing. Weights and their card lie beside this file;
 `python -m mmreason.training.matching.train` makes them.
 """
@@ -75,8 +75,8 @@ class PoolingHead(nn.Module):
 
 
 class ResidualHead(nn.Module):
-    """Rows of length 1 to rows of length 1, at first the same: what half-truths are trained out
-    by."""
+    """Rows of length 1 to rows of length 1, at first the same: what is trained against half-truths
+    behind towers that stay as they are."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -161,9 +161,9 @@ def load_eyes() -> Any:
     return model.model.visual.float().eval().requires_grad_(False)
 
 
-def load_scripted_pair(*, with_head: bool = True) -> Backbone:
-    """The packaged pair; without the head as it was before half-truths. VideoError where its
-    weights are missing or damaged."""
+def load_scripted_pair(*, with_head: bool = False) -> Backbone:
+    """The packaged pair, or with the head that was trained against half-truths. VideoError where
+    its weights are missing or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -182,7 +182,7 @@ def load_scripted_pair(*, with_head: bool = True) -> Backbone:
         return pair.embed_tokens(look(module["eyes"], inputs), with_head=with_head)
 
     return Backbone(
-        name=NAME if with_head else f"{NAME} without its head",
+        name=f"{NAME} with its head" if with_head else NAME,
         model=module,
         size_px=(HEIGHT_PX, WIDTH_PX),
         fit_size=lambda height, width: (HEIGHT_PX, WIDTH_PX),
