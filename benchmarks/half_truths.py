@@ -134,9 +134,9 @@ def build_page(figures: list[PairFigures], command: str) -> str:
         "Aims: 90 % of half-truths with the head, and recall within 2 points of before. The head, "
         "trained with the loss of CS-CLIP on frozen features, with half-truths of the same forms "
         "about other pictures among its foils, does not reach the first. Letting both towers learn "
-        "with it for 200 steps did not either (a trial, not in this table). The pair knows coloured "
-        "shapes and nothing else; what such a head does for CLIP or SigLIP on real pictures was "
-        "not measured.",
+        "with it for 200 steps did not either (a trial, not in this table). The pair knows "
+        "coloured shapes and nothing else; what such a head does for CLIP or SigLIP on real "
+        "pictures was not measured.",
         "",
     ]
     return "\n".join(lines)
