@@ -77,7 +77,10 @@ def build_page(folder: Path, worlds: int) -> str:
         "`python benchmarks/audit.py --out benchmarks/results/audit.md`",
         "",
         f"Nano on choice questions about {worlds} held-out worlds, each asked in five ways; and on "
-        "the same questions with a leak, where the right option is longer than the others.",
+        "the same questions with a leak, where the right option is longer than the others. Nano "
+        "reads no option of that form, and is right on none: there the rule that reads nothing "
+        "finds the leak. The information gain is of the right letter, which nano does not write: "
+        "it was taught to answer in words.",
     ]
     titles = ("As they are", "With the leak")
     for title, file in zip(titles, write_rows(folder, worlds), strict=True):

@@ -66,7 +66,7 @@ def check_data(
     one gets without looking.
 
     Of referring expressions (docs/grounding_data.md) it checks boxes, splits and look-alikes.
-    Exit code 1 where a problem was found.
+    Exit code 1 where a problem was found and no clean copy was written.
     """
     quiet_libraries()
     from mmreason.types import UsageError

@@ -90,7 +90,7 @@ def train_sft(
     )
     if dry_run:
         _show_plan(recipe, *load_samples(recipe), as_json=as_json)
-        if not as_json:
+        if is_recipe and not as_json:
             _show_launches(source)
         return
     _run(recipe, recipe_file, resume, minutes, as_json)

@@ -40,7 +40,6 @@ class FindingKind(StrEnum):
     SIMILAR_FILE = "similar file"
     SHARED_FILE = "file of another split"
     SHARED_TEXT = "text of another split"
-    TOO_LONG = "too many tokens"
     BLIND_ANSWERS = "answered blind"
     UNBALANCED = "unbalanced answers"
 
@@ -89,7 +88,6 @@ ADVICE: dict[FindingKind, str] = {
     FindingKind.SIMILAR_FILE: "look at both; keep them in one split",
     FindingKind.SHARED_FILE: "split by file: mmreason data split",
     FindingKind.SHARED_TEXT: "leave it out of one of the splits",
-    FindingKind.TOO_LONG: "show fewer or smaller frames, or raise --max-tokens",
     FindingKind.BLIND_ANSWERS: "a model learns this in place of looking; balance the answers",
     FindingKind.UNBALANCED: "add rows with other answers, or sample them evenly",
 }
