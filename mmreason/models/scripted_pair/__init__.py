@@ -173,8 +173,8 @@ def load_scripted_pair(*, with_head: bool = False) -> Backbone:
         pair.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     except (OSError, SafetensorError, RuntimeError) as error:
         raise VideoError(
-            f"{path}: the weights of {NAME} are missing or damaged ({error}); install mmreason "
-            "again"
+            f"{path}: the weights of {NAME} are missing or damaged ({error}); clone mmreason again "
+            "and install it"
         ) from error
     module = nn.ModuleDict({"eyes": load_eyes(), "pair": pair.eval().requires_grad_(False)})
 
