@@ -22,6 +22,7 @@ USED_WEIGHTS = {
 }
 """Those that need real weights, and which."""
 
+TRAINS_TWICE = "06_finetune_your_videos"
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -87,7 +88,16 @@ def test_no_cell_prints_nothing_but_blanks(path: Path) -> None:
         assert blank == []
 
 
-@every_notebook
+@pytest.mark.parametrize(
+    "path",
+    [
+        # Trains twice, which takes over a minute; its commands are tested by themselves.
+        pytest.param(path, marks=pytest.mark.full, id=path.stem)
+        if path.stem == TRAINS_TWICE
+        else pytest.param(path, id=path.stem)
+        for path in NOTEBOOKS
+    ],
+)
 def test_notebook_runs(
     path: Path,
     tmp_path: Path,

@@ -17,7 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TESTS = (
     "tests/packaging",
-    "tests/grounding",
+    # Pages and frozen items beside modules.
+    "tests/grounding/drawing/test_drawing_page.py",
+    "tests/grounding/test_grounding_boxes.py",
+    "tests/grounding/test_refadv_items.py",
     "tests/video/test_inspect.py",
     # Modules found by a process that the library starts itself.
     "tests/security/test_isolation.py",
